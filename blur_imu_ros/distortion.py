@@ -1,0 +1,102 @@
+"""Lens distortion: from a ray in front of the camera to the normalised image plane, and where it stops being one-to-one.
+
+Formulas are those of OpenCV's calib3d and fisheye modules, whose coefficients `sensor_msgs/CameraInfo` carries in `d`.
+"""
+
+import enum
+
+import numpy as np
+
+
+class DistortionModel(enum.Enum):
+    """The values of `sensor_msgs/CameraInfo.distortion_model` that are understood."""
+
+    NONE = "none"
+    PLUMB_BOB = "plumb_bob"  # k1 k2 p1 p2 [k3]
+    RATIONAL_POLYNOMIAL = "rational_polynomial"  # k1 k2 p1 p2 k3 k4 k5 k6 [s1 s2 s3 s4]
+    EQUIDISTANT = "equidistant"  # k1 k2 k3 k4, Kannala-Brandt fisheye
+
+    @property
+    def coefficient_counts(self) -> tuple[int, ...]:
+        """Numbers of coefficients that the model is written with."""
+        return _COUNTS[self]
+
+
+_COUNTS = {
+    DistortionModel.NONE: (0,),
+    DistortionModel.PLUMB_BOB: (4, 5),
+    DistortionModel.RATIONAL_POLYNOMIAL: (4, 5, 8, 12),
+    DistortionModel.EQUIDISTANT: (4,),
+}
+
+
+def distort(model: DistortionModel, coefficients: tuple[float, ...], rays: np.ndarray) -> np.ndarray:
+    """Distorted normalised coordinates [N, 2] of the rays (x, y, 1), given as [N, 2] float64."""
+    if model is DistortionModel.NONE or not any(coefficients):
+        return rays
+    if model is DistortionModel.EQUIDISTANT:
+        radius = np.hypot(rays[:, 0], rays[:, 1])
+        scale = radial_profile(model, coefficients, radius) / np.where(radius > 0, radius, 1.0)
+        return rays * np.where(radius > 0, scale, 1.0)[:, None]
+    _, _, p1, p2, _, _, _, _, s1, s2, s3, s4 = _padded(coefficients, 12)
+    x, y = rays[:, 0], rays[:, 1]
+    square = x * x + y * y
+    scale = _radial_scale(coefficients, square)
+    return np.stack(
+        [
+            x * scale + 2 * p1 * x * y + p2 * (square + 2 * x * x) + s1 * square + s2 * square**2,
+            y * scale + p1 * (square + 2 * y * y) + 2 * p2 * x * y + s3 * square + s4 * square**2,
+        ],
+        axis=1,
+    )
+
+
+def radial_profile(model: DistortionModel, coefficients: tuple[float, ...], radius: np.ndarray) -> np.ndarray:
+    """Distorted radius of the undistorted radius (tangent of the angle from the axis), tangential terms left out."""
+    if model is DistortionModel.NONE:
+        return radius
+    if model is DistortionModel.EQUIDISTANT:
+        theta = np.arctan(radius)
+        return theta * np.polyval([*_padded(coefficients, 4)[::-1], 1.0], theta * theta)
+    return radius * _radial_scale(coefficients, radius * radius)
+
+
+def fold_radius(model: DistortionModel, coefficients: tuple[float, ...]) -> float:
+    """Undistorted radius at which the radial profile first stops growing: beyond it a polynomial folds the picture back."""
+    if model is DistortionModel.NONE or not any(coefficients):
+        return np.inf
+    if model is DistortionModel.EQUIDISTANT:
+        odd = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+        theta_square = _smallest_positive_root((odd * [1.0, *_padded(coefficients, 4)])[::-1])
+        return float(np.tan(np.sqrt(theta_square))) if theta_square < (np.pi / 2) ** 2 else np.inf
+    numerator, denominator = _radial_polynomials(coefficients)
+    slope = np.polyadd(
+        np.polymul(numerator, denominator),
+        2 * np.polymul([1.0, 0.0], np.polysub(
+            np.polymul(np.polyder(numerator), denominator), np.polymul(numerator, np.polyder(denominator))
+        )),
+    )
+    return float(np.sqrt(min(_smallest_positive_root(slope), _smallest_positive_root(denominator))))
+
+
+def _radial_polynomials(coefficients: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Numerator and denominator in the squared radius, highest power first."""
+    k1, k2, _, _, k3, k4, k5, k6 = _padded(coefficients, 8)
+    return np.array([k3, k2, k1, 1.0]), np.array([k6, k5, k4, 1.0])
+
+
+def _radial_scale(coefficients: tuple[float, ...], square: np.ndarray) -> np.ndarray:
+    numerator, denominator = _radial_polynomials(coefficients)
+    below = np.polyval(denominator, square)
+    return np.polyval(numerator, square) / np.where(below == 0, np.nan, below)
+
+
+def _smallest_positive_root(polynomial: np.ndarray) -> float:
+    roots = np.roots(polynomial)
+    real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
+    return float(real.min(initial=np.inf))
+
+
+def _padded(coefficients: tuple[float, ...], count: int) -> list[float]:
+    values = list(coefficients[:count])
+    return values + [0.0] * (count - len(values))
