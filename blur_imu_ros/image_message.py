@@ -54,7 +54,7 @@ Converter = Callable[[Any, str], np.ndarray]
 
 
 def decode_image(message: Any, convert: Converter | None = None) -> np.ndarray:
-    """Decode a sensor_msgs/Image: uint8 RGB [H, W, 3], or mono [H, W] for mono8 and mono16 (full scale to 255).
+    """Decode a sensor_msgs/Image: uint8 RGB [H, W, 3], or mono [H, W] for mono8 and (scaled down) mono16.
 
     rgb8 and mono8 with tight rows come back as a view of the message's data. Raises ImageError.
     """
@@ -192,4 +192,4 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
                 break
             return width, height
         position += 2 + length
-    raise ImageError(f"compressed JPEG of {len(data)} bytes is truncated or damaged; check the link to the camera")
+    raise ImageError(f"compressed JPEG of {len(data)} bytes is truncated; check the link to the camera")
