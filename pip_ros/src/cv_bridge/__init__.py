@@ -11,8 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from pip_ros_guard import warn_if_shadowing
-from rosbags.image import ImageError, convert_color, image_to_cvimage
-from rosbags.image.image import to_cvtype
+from rosbags.image import ImageError, image_to_cvimage
 
 __all__ = ["CvBridge", "CvBridgeError"]
 
@@ -29,45 +28,31 @@ class CvBridge:
     def imgmsg_to_cv2(self, img_msg: Any, desired_encoding: str = "passthrough") -> np.ndarray:
         """Return the pixels [H, W] or [H, W, C], as stored (a view of the data) or converted."""
         try:
-            _, _, dtype, channels = to_cvtype(img_msg.encoding)
-            row = img_msg.width * channels * np.dtype(dtype).itemsize
+            stored = image_to_cvimage(img_msg)
             # rosbags-image ignores the step, which would shear padded rows.
-            if img_msg.step != row or len(img_msg.data) != row * img_msg.height:
+            if stored.strides[0] != img_msg.step or stored.nbytes != len(img_msg.data):
                 raise CvBridgeError(
-                    f"step {img_msg.step} and {len(img_msg.data)} bytes of data, but {img_msg.height} rows of "
-                    f"{img_msg.width} pixels in {img_msg.encoding} take {row} bytes each"
+                    f"step {img_msg.step} does not fit {img_msg.width} {img_msg.encoding} pixels"
                 )
-            pixels = image_to_cvimage(img_msg)
             if desired_encoding == "passthrough":
-                return pixels
-            return convert_color(pixels, img_msg.encoding, desired_encoding)
-        except (ImageError, cv2.error) as error:
+                return stored
+            return image_to_cvimage(img_msg, desired_encoding)
+        except (ImageError, TypeError, cv2.error) as error:
             raise CvBridgeError(str(error)) from error
 
-    def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = "passthrough", header: Any = None) -> Any:
+    def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str, header: Any = None) -> Any:
         """Return a sensor_msgs/Image of the pixels [H, W] or [H, W, C] in a named encoding."""
         from sensor_msgs.msg import Image
 
-        channels = 1 if cvim.ndim == 2 else cvim.shape[2]
-        if encoding == "passthrough":
-            encoding = f"{_TYPE_NAMES[cvim.dtype.name]}C{channels}"
-        try:
-            _, _, dtype, expected = to_cvtype(encoding)
-        except ImageError as error:
-            raise CvBridgeError(str(error)) from error
-        if (dtype, expected) != (cvim.dtype.name, channels):
-            raise CvBridgeError(
-                f"pixels are {cvim.dtype} x {channels}, but {encoding} is {dtype} x {expected}"
-            )
         message = Image()
         if header is not None:
             message.header = header
         message.height, message.width = cvim.shape[:2]
         message.encoding = encoding
         message.is_bigendian = int(sys.byteorder == "big")
-        message.step = message.width * channels * cvim.dtype.itemsize
+        message.step = cvim[0].nbytes
         message.data.frombytes(np.ascontiguousarray(cvim).data.cast("B"))
+        stored = self.imgmsg_to_cv2(message)
+        if stored.dtype != cvim.dtype or stored.shape != cvim.shape:
+            raise CvBridgeError(f"{encoding} is {stored.dtype} {stored.shape}, not {cvim.dtype} {cvim.shape}")
         return message
-
-
-_TYPE_NAMES = {"uint8": "8U", "int8": "8S", "uint16": "16U", "int16": "16S", "int32": "32S", "float32": "32F"}
