@@ -32,7 +32,7 @@ class CvBridge:
             # rosbags-image ignores the step, which would shear padded rows.
             if stored.strides[0] != img_msg.step or stored.nbytes != len(img_msg.data):
                 raise CvBridgeError(
-                    f"step {img_msg.step} does not fit {img_msg.width} {img_msg.encoding} pixels"
+                    f"step {img_msg.step} does not fit {img_msg.width} {img_msg.encoding}"
                 )
             if desired_encoding == "passthrough":
                 return stored
