@@ -1,0 +1,193 @@
+"""Recordings (rosbag1, rosbag2 sqlite3 or mcap) read and written as CDR messages, without ROS, over `rosbags`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Qos
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
+
+from .errors import BagError
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+IMU = "sensor_msgs/msg/Imu"
+TWIST = "geometry_msgs/msg/TwistWithCovarianceStamped"
+
+
+class BagMessage(NamedTuple):
+    """One recorded message: topic, ROS 2 type name, time of recording in ns, and its CDR bytes."""
+
+    topic: str
+    type: str
+    received_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """A recorded topic with its type, message count and the QoS its publishers offered (empty if unknown)."""
+
+    name: str
+    type: str
+    count: int
+    qos: tuple[Qos, ...]
+
+
+class BagReader:
+    """Read a .bag, .mcap or .db3 file, or a rosbag2 folder; use it as a context manager.
+
+    Messages come out as CDR whatever the format, so that rosbag1 needs no special case further on. Raises BagError.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise BagError(f"{self.path}: no such recording; give a .bag or .mcap file, or a rosbag2 folder")
+        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
+            raise BagError(f"{self.path}: a folder without metadata.yaml is no rosbag2; run `ros2 bag reindex` on it")
+        jazzy = get_typestore(Stores.ROS2_JAZZY)
+        try:
+            self._reader = AnyReader([self.path], default_typestore=jazzy)
+            self._reader.open()
+        except Exception as error:  # rosbags meets arbitrary bytes here and raises many kinds
+            raise _unreadable(self.path, error) from error
+        self.typestore = self._reader.typestore if self._reader.is2 else _ros2_types(jazzy, self._reader.typestore)
+        self.topics = {c.topic: _topic(c.topic, self._reader) for c in self._reader.connections}
+
+    def __enter__(self) -> BagReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    @property
+    def duration_ns(self) -> int:
+        return max(0, self._reader.duration)
+
+    def topics_of(self, *types: str) -> list[BagTopic]:
+        """The topics of the given ROS 2 type names that hold messages, the fullest first."""
+        found = [topic for topic in self.topics.values() if topic.type in types and topic.count > 0]
+        return sorted(found, key=lambda topic: (-topic.count, topic.name))
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+        """Yield messages in order of recording; topics None means all. Raises BagError at the first unreadable one."""
+        connections = [c for c in self._reader.connections if topics is None or c.topic in topics]
+        if not connections:
+            return
+        stream = self._reader.messages(connections)
+        while True:
+            try:
+                connection, received_ns, data = next(stream)
+                if not self._reader.is2:
+                    # Only a ROS 2 typestore knows that its Header has no seq.
+                    data = bytes(self.typestore.ros1_to_cdr(data, connection.msgtype))
+            except StopIteration:
+                return
+            except Exception as error:  # see __init__
+                raise _unreadable(self.path, error) from error
+            yield BagMessage(connection.topic, connection.msgtype, received_ns, data)
+
+    def decode(self, message: BagMessage) -> Any:
+        """The message as an object with the fields of its ROS 2 definition."""
+        try:
+            return self.typestore.deserialize_cdr(message.data, message.type)
+        except Exception as error:  # see __init__
+            raise BagError(
+                f"{self.path}: a message of {message.topic} at {message.received_ns} ns does not decode as "
+                f"{message.type} ({_reason(error)}); record the topic again or leave it out"
+            ) from error
+
+
+class BagWriter:
+    """Write a rosbag2 folder with MCAP storage; use it as a context manager. Refuses to overwrite. Raises BagError."""
+
+    def __init__(self, path: str | Path, typestore: Typestore | None = None) -> None:
+        self.path = Path(path)
+        if self.path.exists():
+            raise BagError(f"{self.path}: exists already; choose another output or remove it first")
+        self.typestore = typestore or get_typestore(Stores.ROS2_JAZZY)
+        self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.open()
+        self._connections: dict[str, Any] = {}
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def write(self, message: BagMessage, typestore: Typestore | None = None) -> None:
+        """Append CDR bytes; typestore: that of the source bag where the type is not a standard one."""
+        if message.topic not in self._connections:
+            self._connections[message.topic] = self._writer.add_connection(
+                message.topic, message.type, typestore=typestore or self.typestore
+            )
+        self._writer.write(self._connections[message.topic], message.received_ns, message.data)
+
+    def write_object(self, topic: str, type_name: str, received_ns: int, message: Any) -> None:
+        """Serialise an object of this writer's typestore and append it."""
+        data = bytes(self.typestore.serialize_cdr(message, type_name))
+        self.write(BagMessage(topic, type_name, received_ns, data))
+
+
+def stamp_ns(message: Any) -> int:
+    """Header stamp of a message in nanoseconds."""
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Stamps int64 [m] ns, angular velocity float64 [m, 3] rad/s, and frame_id of an Imu topic, in order of stamps."""
+    samples: dict[int, Any] = {}
+    frame_id = ""
+    for raw in reader.messages([topic]):
+        message = reader.decode(raw)
+        rate = message.angular_velocity
+        frame_id = message.header.frame_id
+        if np.isfinite([rate.x, rate.y, rate.z]).all():
+            samples[stamp_ns(message)] = (rate.x, rate.y, rate.z)
+    stamps = sorted(samples)
+    rates = np.array([samples[stamp] for stamp in stamps], dtype=np.float64).reshape(-1, 3)
+    return np.array(stamps, dtype=np.int64), rates, frame_id
+
+
+def _topic(name: str, reader: AnyReader) -> BagTopic:
+    connections = [c for c in reader.connections if c.topic == name]
+    types = {c.msgtype for c in connections}
+    if len(types) > 1:
+        raise BagError(f"{name} carries several types ({', '.join(sorted(types))}); split the recording by type")
+    offered = [getattr(c.ext, "offered_qos_profiles", []) for c in connections]
+    qos = tuple(profile for profiles in offered for profile in profiles)
+    return BagTopic(name, connections[0].msgtype, sum(c.msgcount for c in connections), qos)
+
+
+def _ros2_types(jazzy: Typestore, ros1: Typestore) -> Typestore:
+    """Standard types as ROS 2 defines them, others as the rosbag1 defines them."""
+    jazzy.register({name: fields for name, fields in ros1.fielddefs.items() if name not in jazzy.fielddefs})
+    return jazzy
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _unreadable(path: Path, error: Exception) -> BagError:
+    if isinstance(error, BagError):
+        return error
+    return BagError(f"{path}: cannot be read as a recording ({_reason(error)}); is it complete? try `ros2 bag reindex`")

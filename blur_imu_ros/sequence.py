@@ -1,0 +1,224 @@
+"""Sequence folders: images with stamps, intrinsics, exposure, depth and true velocity, as plain files.
+
+    camera.yaml   ROS camera_info YAML, plus optional `truth_sigma: {w: rad/s, v: m/s}`
+    frames.csv    stamp_s,image[,exposure_s][,depth]    (empty exposure = unknown; depth: 16-bit PNG, 5000 per metre)
+    truth.csv     stamp_s,wx,wy,wz,vx,vy,vz             (camera optical frame, rad/s and m/s; empty = unknown)
+    images/...
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import yaml
+
+from .camera import CameraModel
+from .errors import ImageError, SequenceError
+from .image_message import decode_compressed
+
+DEPTH_PER_METRE = 5000.0
+TRUTH_COLUMNS = ("wx", "wy", "wz", "vx", "vy", "vz")
+# A truth stamp further away than this says nothing about the frame.
+TRUTH_REACH_NS = 50_000_000
+
+
+@dataclass(frozen=True)
+class SequenceFrame:
+    """One row of frames.csv: stamp of the middle of the exposure, files, exposure in seconds (None = unknown)."""
+
+    stamp_ns: int
+    image: Path
+    exposure_s: float | None
+    depth: Path | None
+
+    @property
+    def stamp_s(self) -> float:
+        return self.stamp_ns * 1e-9
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A loaded sequence folder.
+
+    truth: float64 [n, 6] per frame, (wx, wy, wz, vx, vy, vz) of the camera in its optical frame, NaN where unknown.
+    truth_sigma: float64 [6] standard deviation of the truth in the same units, zero where none is stated.
+    """
+
+    folder: Path
+    camera: CameraModel
+    frames: tuple[SequenceFrame, ...]
+    truth: np.ndarray
+    truth_sigma: np.ndarray
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def stamps_ns(self) -> np.ndarray:
+        return np.array([frame.stamp_ns for frame in self.frames], dtype=np.int64)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Sequence:
+        """Read and check a sequence folder; images are opened later, by read_image. Raises SequenceError, CameraError."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise SequenceError(f"{folder}: no such folder; give a folder with camera.yaml and frames.csv")
+        camera_file = _existing(folder / "camera.yaml", "put the intrinsics there as a ROS camera_info YAML")
+        frames = _read_frames(folder)
+        stamps, truth = _read_truth(folder / "truth.csv")
+        camera = CameraModel.from_yaml(camera_file)
+        at_frames = _nearest(np.array([f.stamp_ns for f in frames], dtype=np.int64), stamps, truth)
+        return cls(folder, camera, frames, at_frames, _read_truth_sigma(camera_file))
+
+    def require_truth(self) -> None:
+        """Raise SequenceError unless at least one frame has a known velocity."""
+        if not np.isfinite(self.truth).any():
+            raise SequenceError(
+                f"{self.folder}: truth.csv is missing or has no value within {TRUTH_REACH_NS // 1_000_000} ms of any "
+                "frame; errors cannot be computed without it: add truth.csv (stamp_s,wx,wy,wz,vx,vy,vz)"
+            )
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode a JPEG or PNG file to uint8 RGB [H, W, 3], or mono [H, W]. Raises SequenceError."""
+    try:
+        return decode_compressed(SimpleNamespace(data=_bytes(path), format=path.suffix))
+    except ImageError as error:
+        raise SequenceError(f"{path}: {error}") from error
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """Decode a depth PNG to float32 [H, W] in metres, NaN where unknown (zero). Raises SequenceError."""
+    data = _bytes(path)
+    raw = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
+        raise SequenceError(f"{path}: depth must be a one-channel 16-bit PNG, {DEPTH_PER_METRE:.0f} per metre")
+    return np.where(raw > 0, raw / np.float32(DEPTH_PER_METRE), np.float32("nan")).astype(np.float32)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SequenceError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _existing(path: Path, remedy: str) -> Path:
+    if not path.is_file():
+        raise SequenceError(f"{path}: no such file; {remedy}")
+    return path
+
+
+def _rows(path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield ("file, line n", row) of a CSV file whose header and field counts have been checked."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SequenceError(f"{path}: not UTF-8 text (byte {error.start}); save it as plain CSV") from error
+    reader = csv.reader(lines)
+    header = [field.strip() for field in next(reader, [])]
+    expected = ",".join(required) + "".join(f"[,{name}]" for name in optional)
+    missing = [name for name in required if name not in header]
+    unknown = [name for name in header if name not in required + optional]
+    if missing or unknown or len(set(header)) != len(header):
+        raise SequenceError(f"{path}, line 1: header is {','.join(header)!r}; write {expected}")
+    for fields in reader:
+        where = f"{path}, line {reader.line_num}"
+        if not fields:
+            continue
+        if len(fields) != len(header):
+            raise SequenceError(f"{where}: {len(fields)} fields where the header has {len(header)}; write {expected}")
+        yield where, dict(zip(header, (field.strip() for field in fields), strict=True))
+
+
+def _stamp_ns(text: str, where: str, previous: int | None) -> int:
+    """Parse seconds exactly (a float64 of a Unix time is only good to 0.2 us) and check that time increases."""
+    try:
+        stamp_ns = int((Decimal(text) * 10**9).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise SequenceError(f"{where}: stamp_s is {text!r}; write seconds such as 12.345678901") from error
+    if previous is not None and stamp_ns <= previous:
+        raise SequenceError(f"{where}: stamp_s {text} is not later than the line before; sort the rows by time")
+    return stamp_ns
+
+
+def _number(text: str, where: str, column: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise SequenceError(f"{where}: {column} is {text!r}; write a number, or nothing if unknown") from error
+    if not math.isfinite(value):
+        raise SequenceError(f"{where}: {column} is {text}; write a finite number, or nothing if unknown")
+    return value
+
+
+def _read_frames(folder: Path) -> tuple[SequenceFrame, ...]:
+    path = _existing(folder / "frames.csv", "list the images there: stamp_s,image[,exposure_s][,depth]")
+    frames: list[SequenceFrame] = []
+    for where, row in _rows(path, ("stamp_s", "image"), ("exposure_s", "depth")):
+        previous = frames[-1].stamp_ns if frames else None
+        stamp_ns = _stamp_ns(row["stamp_s"], where, previous)
+        files = {name: folder / row[name] for name in ("image", "depth") if row.get(name)}
+        if "image" not in files:
+            raise SequenceError(f"{where}: no image named; write a path relative to {folder}")
+        for name, file in files.items():
+            if not file.is_file():
+                raise SequenceError(f"{where}: {name} {file} does not exist; correct the path or remove the row")
+        exposure_s = _number(row["exposure_s"], where, "exposure_s") if row.get("exposure_s") else None
+        if exposure_s is not None and exposure_s <= 0:
+            raise SequenceError(f"{where}: exposure_s is {exposure_s:g}; write positive seconds, or nothing if unknown")
+        neighbour = frames[-1] if len(frames) == 1 else None
+        for taken_s in (exposure_s, neighbour.exposure_s if neighbour else None):
+            if taken_s is not None and previous is not None and taken_s > (stamp_ns - previous) * 1e-9:
+                raise SequenceError(
+                    f"{where}: an exposure_s of {taken_s:g} is longer than the {(stamp_ns - previous) * 1e-9:g} s "
+                    "since the frame before; is it in milliseconds or microseconds? write seconds"
+                )
+        frames.append(SequenceFrame(stamp_ns, files["image"], exposure_s, files.get("depth")))
+    if not frames:
+        raise SequenceError(f"{path}: no frames; add a row per image: stamp_s,image[,exposure_s][,depth]")
+    return tuple(frames)
+
+
+def _read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps int64 [m] ns and truth float64 [m, 6]; both empty without a truth.csv."""
+    stamps: list[int] = []
+    values: list[list[float]] = []
+    if path.is_file():
+        for where, row in _rows(path, ("stamp_s", *TRUTH_COLUMNS)):
+            stamps.append(_stamp_ns(row["stamp_s"], where, stamps[-1] if stamps else None))
+            values.append([_number(row[c], where, c) if row[c] else math.nan for c in TRUTH_COLUMNS])
+    return np.array(stamps, dtype=np.int64), np.array(values, dtype=np.float64).reshape(-1, 6)
+
+
+def _nearest(stamps_ns: np.ndarray, truth_stamps_ns: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    if truth_stamps_ns.size == 0:
+        return np.full((len(stamps_ns), 6), np.nan)
+    right = np.searchsorted(truth_stamps_ns, stamps_ns).clip(1, max(1, len(truth_stamps_ns) - 1))
+    pair = np.stack([right - 1, right.clip(max=len(truth_stamps_ns) - 1)])
+    distance = np.abs(truth_stamps_ns[pair] - stamps_ns)
+    best = np.take_along_axis(pair, distance.argmin(axis=0)[None], axis=0)[0]
+    matched = truth[best]
+    matched[distance.min(axis=0) > TRUTH_REACH_NS] = np.nan
+    return matched
+
+
+def _read_truth_sigma(camera_file: Path) -> np.ndarray:
+    """Float64 [6] from the optional `truth_sigma: {w, v}` entry of camera.yaml."""
+    entry = yaml.safe_load(camera_file.read_text(encoding="utf-8")).get("truth_sigma", {"w": 0.0, "v": 0.0})
+    try:
+        sigma = np.array([float(entry["w"])] * 3 + [float(entry["v"])] * 3)
+    except (TypeError, KeyError, ValueError) as error:
+        raise SequenceError(f"{camera_file}: truth_sigma is {entry!r}; write {{w: rad/s, v: m/s}}") from error
+    if not np.isfinite(sigma).all() or (sigma < 0).any():
+        raise SequenceError(f"{camera_file}: truth_sigma is {entry!r}; both must be finite and not negative")
+    return sigma
