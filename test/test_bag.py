@@ -1,0 +1,110 @@
+"""Recordings: every format comes out as the same CDR messages, and a damaged one says so."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from bags import FORMATS, write_bag
+from rosbags.typesys import Stores, get_typestore
+
+from blur_imu_ros.bag import CAMERA_INFO, IMAGE, IMU, BagMessage, BagReader, BagWriter, read_imu, stamp_ns
+from blur_imu_ros.errors import BagError
+from blur_imu_ros.image_message import decode_image
+
+
+@pytest.fixture(params=FORMATS)
+def bag(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write_bag(tmp_path, request.param)
+
+
+def test_all_formats_read_alike(bag: Path) -> None:
+    with BagReader(bag) as reader:
+        assert {name: topic.type for name, topic in reader.topics.items()} == {
+            "/camera/image_raw": IMAGE,
+            "/camera/camera_info": CAMERA_INFO,
+            "/imu": IMU,
+        }
+        assert [t.name for t in reader.topics_of(IMAGE)] == ["/camera/image_raw"]
+        assert reader.topics["/imu"].count == 30
+        images = [reader.decode(m) for m in reader.messages(["/camera/image_raw"])]
+        infos = [reader.decode(m) for m in reader.messages(["/camera/camera_info"])]
+    assert len(images) == 3
+    assert decode_image(images[2])[0, 0].tolist() == [2, 102, 202]
+    assert stamp_ns(images[1]) == 100_000_000_003_300_000
+    assert infos[0].k[0] == 50.0 and infos[0].distortion_model == "plumb_bob"
+
+
+def test_messages_come_in_order_of_recording(bag: Path) -> None:
+    with BagReader(bag) as reader:
+        received = [m.received_ns for m in reader.messages()]
+        assert len(received) == 36
+        assert received == sorted(received)
+        assert reader.duration_ns > 60_000_000
+
+
+def test_imu_is_sorted_by_stamp_and_finite(bag: Path) -> None:
+    with BagReader(bag) as reader:
+        stamps, rates, frame_id = read_imu(reader, "/imu")
+    assert frame_id == "imu_link"
+    assert len(stamps) == 29, "one sample is NaN"
+    assert (np.diff(stamps) > 0).all()
+    np.testing.assert_allclose(rates[3], [3, 0.5, -1])
+
+
+@pytest.mark.parametrize("kind", ["rosbag1", "mcap"])
+def test_copied_messages_are_unchanged(tmp_path: Path, kind: str) -> None:
+    with BagReader(write_bag(tmp_path, kind)) as reader, BagWriter(tmp_path / "copy") as writer:
+        originals = list(reader.messages())
+        for message in originals:
+            writer.write(message, reader.typestore)
+    with BagReader(tmp_path / "copy") as copy:
+        assert [(m.topic, m.type, m.received_ns, bytes(m.data)) for m in copy.messages()] == [
+            (m.topic, m.type, m.received_ns, bytes(m.data)) for m in originals
+        ]
+
+
+def test_the_writer_serialises_objects_and_never_overwrites(tmp_path: Path) -> None:
+    types = get_typestore(Stores.ROS2_JAZZY).types
+    time = types["builtin_interfaces/msg/Time"](sec=7, nanosec=8)
+    with BagWriter(tmp_path / "out") as writer:
+        writer.write_object("/clock", "rosgraph_msgs/msg/Clock", 9, types["rosgraph_msgs/msg/Clock"](clock=time))
+    with BagReader(tmp_path / "out") as reader:
+        message = next(reader.messages())
+        assert reader.decode(message).clock.nanosec == 8
+    with pytest.raises(BagError, match="exists already"):
+        BagWriter(tmp_path / "out")
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match="no such recording"):
+        BagReader(tmp_path / "none.bag")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BagError, match=r"metadata\.yaml"):
+        BagReader(tmp_path / "folder")
+    for suffix in (".bag", ".mcap", ".db3", ".txt"):
+        path = tmp_path / f"garbage{suffix}"
+        path.write_bytes(b"not a recording at all" * 20)
+        with pytest.raises(BagError, match=rf"garbage\{suffix}.*cannot be read"):
+            BagReader(path)
+
+
+@pytest.mark.parametrize("kind", ["rosbag1", "mcap"])
+def test_a_truncated_recording_is_named(tmp_path: Path, kind: str) -> None:
+    bag = write_bag(tmp_path, kind)
+    file = bag if bag.is_file() else next(bag.glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(BagError, match="cannot be read as a recording"), BagReader(file) as reader:
+        list(reader.messages())
+
+
+def test_a_message_that_does_not_decode_is_named(tmp_path: Path) -> None:
+    with BagReader(write_bag(tmp_path, "mcap")) as reader:
+        message = next(reader.messages(["/imu"]))
+        with pytest.raises(BagError, match=r"/imu.*sensor_msgs/msg/Imu"):
+            reader.decode(BagMessage(message.topic, message.type, message.received_ns, message.data[:40]))
+
+
+def test_stamps_are_exact() -> None:
+    stamp = SimpleNamespace(sec=1_305_031_229, nanosec=528_748_001)
+    assert stamp_ns(SimpleNamespace(header=SimpleNamespace(stamp=stamp))) == 1_305_031_229_528_748_001
