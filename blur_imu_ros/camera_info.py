@@ -166,7 +166,9 @@ def _checked_coefficients(values: tuple[float, ...], model: DistortionModel) -> 
     longest = model.coefficient_counts[-1]
     # Drivers pad: zeros after the last coefficient of the model say nothing.
     kept = coefficients[:longest] if not any(coefficients[longest:]) else coefficients
-    if kept and len(kept) not in model.coefficient_counts:
+    # No coefficients at all mean an ideal lens, but a fisheye is never meant by leaving its calibration out.
+    ideal = not kept and model is not DistortionModel.EQUIDISTANT
+    if not ideal and len(kept) not in model.coefficient_counts:
         raise CameraError(
             f"{len(kept)} distortion coefficients for the model {model.value}, which has "
             f"{' or '.join(map(str, model.coefficient_counts))}; {_CALIBRATE}"

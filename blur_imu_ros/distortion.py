@@ -32,7 +32,7 @@ _COUNTS = {
 
 def distort(model: DistortionModel, coefficients: tuple[float, ...], rays: np.ndarray) -> np.ndarray:
     """Distorted normalised coordinates [N, 2] of the rays (x, y, 1), given as [N, 2] float64."""
-    if model is DistortionModel.NONE or not any(coefficients):
+    if model is DistortionModel.NONE:
         return rays
     if model is DistortionModel.EQUIDISTANT:
         radius = np.hypot(rays[:, 0], rays[:, 1])
@@ -63,7 +63,7 @@ def radial_profile(model: DistortionModel, coefficients: tuple[float, ...], radi
 
 def fold_radius(model: DistortionModel, coefficients: tuple[float, ...]) -> float:
     """Undistorted radius at which the radial profile first stops growing: beyond it a polynomial folds the picture back."""
-    if model is DistortionModel.NONE or not any(coefficients):
+    if model is DistortionModel.NONE:
         return np.inf
     if model is DistortionModel.EQUIDISTANT:
         odd = np.array([1.0, 3.0, 5.0, 7.0, 9.0])

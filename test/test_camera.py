@@ -23,6 +23,7 @@ LENSES = {
     "rational_polynomial": (DistortionModel.RATIONAL_POLYNOMIAL, RATIONAL),
     "thin_prism": (DistortionModel.RATIONAL_POLYNOMIAL, THIN_PRISM),
     "equidistant": (DistortionModel.EQUIDISTANT, FISHEYE),
+    "ideal_fisheye": (DistortionModel.EQUIDISTANT, (0.0, 0.0, 0.0, 0.0)),
 }
 
 
@@ -235,6 +236,7 @@ def test_names_of_distortion_models(name, expected):
         ({"d": [0.1] * 8}, "8 distortion coefficients"),
         ({"distortion_model": ""}, "5 distortion coefficients for the model none"),
         ({"distortion_model": "equidistant"}, "5 distortion coefficients"),
+        ({"distortion_model": "equidistant", "d": []}, "0 distortion coefficients"),
         ({"distortion_model": "omni"}, "'omni' is not one of"),
         ({"roi": SimpleNamespace(x_offset=600, y_offset=0, width=100, height=100)}, "does not fit"),
         ({"binning_x": 10**6}, "0 x 480"),

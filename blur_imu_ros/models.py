@@ -1,0 +1,117 @@
+"""Finding a network by name, size or path, and the manifest that says which bytes it must have."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ModelError
+from .providers import Provider, gpu_available
+from .resources import share_directory
+
+MANIFEST = "manifest.yaml"
+SIZES = ("small", "large")
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One network of `models/manifest.yaml`; `path` lies beside the manifest, `size` is small or large."""
+
+    name: str
+    path: Path
+    sha256: str
+    size: str
+    width: int
+    height: int
+
+
+def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
+    """Entries by name of the manifest in a folder of models, in its order; empty when the folder has none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"] or {}
+        return {str(name): _entry(folder, str(name), fields) for name, fields in models.items()}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"model manifest {path} is malformed ({reason}); it needs 'models: {{name: {{file, sha256, size, width, height}}}}'"
+        ) from error
+
+
+def find_model(model: str | Path = "auto", provider: Provider = Provider.AUTO) -> Path:
+    """Path of a network: a path, a name of the manifest, 'small', 'large', or 'auto' (large where a GPU runs it, else small).
+
+    Raises ModelError when there is none, naming those that there are.
+    """
+    if isinstance(model, Path) or model.endswith(".onnx") or "/" in model:
+        path = Path(model).expanduser()
+        if not path.is_file():
+            raise ModelError(f"model file {path} does not exist; check the path or use a name of {_known(_shipped())}")
+        return path
+    entries = _shipped()
+    if model in entries:
+        return _present(entries[model])
+    on_gpu = provider is not Provider.CPU and gpu_available()
+    wanted = {"auto": SIZES[::-1] if on_gpu else SIZES, "small": ("small",), "large": ("large",)}.get(model, ())
+    for size in wanted:
+        for entry in entries.values():
+            if entry.size == size:
+                return _present(entry)
+    raise ModelError(
+        f"no model '{model}' in {share_directory() / 'models'}; use {_known(entries)}, auto, or the path of an .onnx file"
+    )
+
+
+def expected_hash(path: Path) -> str | None:
+    """SHA-256 that the manifest beside a model demands of it; None when no manifest speaks of it."""
+    for entry in read_manifest(path.parent).values():
+        if entry.path.name == path.name:
+            return entry.sha256
+    return None
+
+
+def read_model(path: Path, *, verify_hash: bool = True) -> tuple[bytes, str, list[str]]:
+    """Bytes of a model, their SHA-256, and a note when no manifest vouches for them. ModelError when one contradicts."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror}; check the path and its permissions") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    expected = expected_hash(path) if verify_hash else None
+    if expected is None:
+        return data, sha256, [f"no hash was checked: {path.name} is in no {MANIFEST} beside it" if verify_hash else "no hash was checked: verification is off"]
+    if expected != sha256:
+        raise ModelError(
+            f"model {path} is not the file that {MANIFEST} names: SHA-256 {sha256[:12]}... instead of {expected[:12]}...; "
+            "it is damaged or was altered: install it again, or correct the manifest if you changed it yourself"
+        )
+    return data, sha256, []
+
+
+def _shipped() -> dict[str, ManifestEntry]:
+    return read_manifest(share_directory() / "models")
+
+
+def _present(entry: ManifestEntry) -> Path:
+    if not entry.path.is_file():
+        raise ModelError(f"model '{entry.name}' is in the manifest but {entry.path} is missing; install the package again")
+    return entry.path
+
+
+def _known(entries: dict[str, ManifestEntry]) -> str:
+    return ", ".join(f"'{name}'" for name in [*entries, *SIZES])
+
+
+def _entry(folder: Path, name: str, fields: Any) -> ManifestEntry:
+    file, sha256, size = str(fields["file"]), str(fields["sha256"]).lower(), str(fields["size"])
+    if Path(file).name != file:
+        raise ValueError(f"{name}: file '{file}' must lie beside the manifest")
+    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+        raise ValueError(f"{name}: sha256 is not 64 hexadecimal digits")
+    if size not in SIZES:
+        raise ValueError(f"{name}: size '{size}' is not small or large")
+    return ManifestEntry(name, folder / file, sha256, size, int(fields["width"]), int(fields["height"]))

@@ -1,0 +1,194 @@
+"""The flow-and-depth network: one ONNX session of the model contract, warm and of fixed shape."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from .errors import ImageError, ModelError
+from .model_spec import (
+    DEFAULT_FLOW_SIGMA_PX,
+    DEFAULT_RELATIVE_DEPTH_SIGMA,
+    FlowRepresentation,
+    ModelSpec,
+    make_spec,
+)
+from .models import find_model, read_model
+from .onnx_file import OnnxFile
+from .providers import Provider, describe, engine_cache_directory, open_session
+
+__all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
+
+MIN_OPSET = 11
+LOG_SIGMA_LIMIT = 20.0  # wider or narrower says nothing more, and its exponential still fits float32
+FARTHEST_INVERSE_DEPTH = 0.05  # 1/m: the floor of a default depth sigma, 20 m
+_CHANNELS = {"flow": 2, "flow_log_sigma": 1, "inverse_depth": 1, "inverse_depth_log_sigma": 1}
+_REQUIRED = ("flow", "inverse_depth")
+_EXPORT = "export the network by the model contract (docs/models.md)"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Network outputs on the grid [h, w], float32: views of buffers that the next prediction overwrites.
+
+    `flow` [2, h, w] in canonical pixels per exposure, signed or double-angle by `representation`; `flow_log_sigma` the natural
+    logarithm of its standard deviation per component; `inverse_depth` (>= 0) in 1/m with `inverse_depth_log_sigma` likewise.
+    """
+
+    flow: np.ndarray
+    flow_log_sigma: np.ndarray
+    inverse_depth: np.ndarray
+    inverse_depth_log_sigma: np.ndarray
+    representation: FlowRepresentation
+
+
+class FlowDepthNetwork:
+    """A loaded and warmed network; `spec` says what it is and `provider_message` what it runs on.
+
+    `model` is a path or a name for `find_model`. `threads` 0 leaves their number to ONNX Runtime; `spinning` keeps them busy
+    between frames, a little faster at the cost of a processor. TensorRT runs only from an engine that `build_engine` made once,
+    since building takes minutes. Raises ModelError for a file outside the model contract or a provider that cannot run.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        *,
+        provider: Provider = Provider.AUTO,
+        threads: int = 0,
+        spinning: bool = False,
+        verify_hash: bool = True,
+        build_engine: bool = False,
+    ) -> None:
+        start = time.perf_counter()
+        path = find_model(model, provider)
+        data, sha256, notes = read_model(path, verify_hash=verify_hash)
+        try:
+            _check_file(OnnxFile.parse(data))
+            cache = _engine_cache(sha256, build_engine) if provider is Provider.TENSORRT else None
+            self._session, runs = _open(data, provider, _options(threads, spinning), cache)
+            self.spec = _read_spec(self._session, path, sha256, notes)
+            self._bind()
+            self.provider_message = describe(provider, runs)
+            # The first runs choose algorithms and allocate memory; a frame must not wait for that.
+            for _ in range(2):
+                self.predict(np.full((self.spec.height, self.spec.width, 3), 114, np.uint8))
+        except ModelError as error:
+            raise ModelError(f"model {path}: {error}") from error
+        self.start_s = time.perf_counter() - start
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """Run the network on a canonical view uint8 [H, W, 3] RGB; ModelError when it answers with NaN or infinity."""
+        if self._session is None:
+            raise ModelError(f"model {self.spec.name} is closed; load it again")
+        if image.shape != self._image.shape[1:] or image.dtype != np.uint8:
+            raise ImageError(
+                f"network input is {image.dtype} {list(image.shape)} instead of uint8 {list(self._image.shape[1:])}; "
+                "warp the frame into the canonical view of this model"
+            )
+        self._image[0] = image
+        self._session.run_with_iobinding(self._binding)
+        self._check_finite()
+        return self._fill_defaults()
+
+    def close(self) -> None:
+        """Free the session and its memory, on the GPU too."""
+        self._session = self._binding = None
+
+    def _bind(self) -> None:
+        """Inputs and outputs live in arrays of ours for good: no allocation and no copy per frame beyond the image."""
+        spec = self.spec
+        rows, columns = spec.height // spec.stride, spec.width // spec.stride
+        self._image = np.zeros((1, spec.height, spec.width, 3), np.uint8)
+        self._outputs = {name: np.zeros((1, count, rows, columns), np.float32) for name, count in _CHANNELS.items()}
+        self._produced = [output.name for output in self._session.get_outputs()]
+        self._outputs["flow_log_sigma"].fill(np.log(DEFAULT_FLOW_SIGMA_PX))
+        self._binding = self._session.io_binding()
+        self._binding.bind_cpu_input("image", self._image)
+        for name in self._produced:
+            array = self._outputs[name]
+            self._binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+
+    def _check_finite(self) -> None:
+        for name in self._produced:
+            finite = np.isfinite(self._outputs[name])
+            if not finite.all():
+                raise ModelError(
+                    f"model {self.spec.name} gave {finite.size - np.count_nonzero(finite)} of {finite.size} non-finite values in "
+                    f"'{name}'; try provider cpu: if they persist, the model is at fault"
+                )
+
+    def _fill_defaults(self) -> Prediction:
+        outputs = {name: array[0, 0] for name, array in self._outputs.items() if _CHANNELS[name] == 1}
+        depth, depth_sigma = outputs["inverse_depth"], outputs["inverse_depth_log_sigma"]
+        np.maximum(depth, 0, out=depth)
+        if not self.spec.has_depth_sigma:
+            np.log(DEFAULT_RELATIVE_DEPTH_SIGMA * np.maximum(depth, FARTHEST_INVERSE_DEPTH), out=depth_sigma)
+        for sigma in (outputs["flow_log_sigma"], depth_sigma):
+            np.clip(sigma, -LOG_SIGMA_LIMIT, LOG_SIGMA_LIMIT, out=sigma)
+        return Prediction(flow=self._outputs["flow"][0], representation=self.spec.representation, **outputs)
+
+
+def _check_file(file: OnnxFile) -> None:
+    foreign = sorted(set(file.opsets) - {"", "ai.onnx"})
+    if foreign or file.functions:
+        raise ModelError(f"operators outside the ONNX standard ({', '.join(foreign) or 'own functions'}) are refused; {_EXPORT}")
+    opset = max(file.opsets.values())
+    if opset < MIN_OPSET:
+        raise ModelError(f"operator set {opset} is older than {MIN_OPSET}; {_EXPORT}")
+    if file.external_data:
+        raise ModelError(f"its weights lie in another file, which no hash covers; save it as one file: {_EXPORT}")
+
+
+def _options(threads: int, spinning: bool) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, not printed
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    return options
+
+
+def _open(
+    data: bytes, provider: Provider, options: onnxruntime.SessionOptions, cache: Path | None
+) -> tuple[onnxruntime.InferenceSession, Provider]:
+    try:
+        return open_session(data, provider, options, cache)
+    except ModelError:
+        raise
+    except Exception as error:  # ONNX Runtime's exceptions share no other base
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"onnxruntime {onnxruntime.__version__} cannot load it: {reason}; {_EXPORT}") from error
+
+
+def _engine_cache(sha256: str, build: bool) -> Path:
+    cache = engine_cache_directory(sha256, create=build)
+    if not build and not any(cache.glob("*.engine")):
+        raise ModelError(f"no TensorRT engine in {cache}; build it once with 'blur_imu warm', or choose provider cuda")
+    return cache
+
+
+def _read_spec(session: onnxruntime.InferenceSession, path: Path, sha256: str, notes: list[str]) -> ModelSpec:
+    inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
+    if [tensor.name for tensor in inputs] != ["image"]:
+        raise ModelError(f"inputs are {[tensor.name for tensor in inputs]} instead of ['image']; {_EXPORT}")
+    shape, kind = inputs[0].shape, inputs[0].type
+    sides = [side for side in shape if isinstance(side, int) and side > 0]
+    if kind != "tensor(uint8)" or len(sides) != 4 or len(shape) != 4 or (shape[0], shape[3]) != (1, 3):
+        raise ModelError(f"input 'image' is {kind} {shape} instead of tensor(uint8) [1, H, W, 3] of fixed size; {_EXPORT}")
+    missing = [name for name in _REQUIRED if name not in outputs]
+    unknown = sorted(set(outputs) - set(_CHANNELS))
+    if missing or unknown:
+        raise ModelError(f"outputs are {sorted(outputs)}: missing {missing}, unknown {unknown}; {_EXPORT}")
+    rows, columns = outputs["flow"].shape[-2:] if len(outputs["flow"].shape) == 4 else (0, 0)
+    for name, tensor in outputs.items():
+        wanted = [1, _CHANNELS[name], rows, columns]
+        if tensor.type != "tensor(float)" or tensor.shape != wanted or not isinstance(rows, int) or rows < 1:
+            raise ModelError(
+                f"output '{name}' is {tensor.type} {tensor.shape} instead of tensor(float) [1, {_CHANNELS[name]}, H/s, W/s]; {_EXPORT}"
+            )
+    size, grid = (shape[2], shape[1]), (columns, rows)
+    entries = session.get_modelmeta().custom_metadata_map
+    return make_spec(path, sha256, size, grid, set(outputs), entries, notes)

@@ -1,0 +1,126 @@
+"""Which ONNX Runtime execution provider runs the network, and what to say when it is not the one that was asked for."""
+
+import enum
+import importlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from .errors import ModelError
+
+
+class Provider(enum.Enum):
+    """What a user can ask for; AUTO is CUDA where it works, else the CPU."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+    TENSORRT = "tensorrt"
+
+
+_CUDA, _CPU, _TENSORRT = "CUDAExecutionProvider", "CPUExecutionProvider", "TensorrtExecutionProvider"
+_NAMES = {Provider.CUDA: _CUDA, Provider.CPU: _CPU, Provider.TENSORRT: _TENSORRT}
+_MEND = (
+    "install the extra [gpu] (pip uninstall onnxruntime, then pip install 'blur_imu_ros[gpu]') and the NVIDIA driver, "
+    "or choose provider auto or cpu"
+)
+_NO_TENSORRT = "install the extra [gpu] and the tensorrt package, or choose provider auto, cuda or cpu"
+
+
+def gpu_available() -> bool:
+    """Whether the installed ONNX Runtime was built for CUDA and a GPU of that kind is plugged in."""
+    return _CUDA in onnxruntime.get_available_providers() and _driver_version() is not None
+
+
+def attempts(asked: Provider) -> list[Provider]:
+    """Providers to try in order; ModelError when the one asked for cannot run here at all."""
+    available = onnxruntime.get_available_providers()
+    if asked is Provider.AUTO:
+        return [Provider.CUDA, Provider.CPU] if gpu_available() else [Provider.CPU]
+    if _NAMES[asked] not in available:
+        raise ModelError(
+            f"provider {asked.value} was asked for but this onnxruntime has only {_readable(available)}; {_mend(asked)}"
+        )
+    return [asked]
+
+
+def open_session(
+    model: bytes, asked: Provider, options: onnxruntime.SessionOptions, engine_cache: Path | None
+) -> tuple[onnxruntime.InferenceSession, Provider]:
+    """Session of a model on the first provider that works, and which one that is.
+
+    ONNX Runtime falls back to the CPU without an error when a GPU library does not load, so what runs is read back.
+    """
+    if asked is not Provider.CPU and hasattr(onnxruntime, "preload_dlls") and gpu_available():
+        onnxruntime.preload_dlls()
+    for provider in attempts(asked):
+        entries = _session_providers(provider, engine_cache)
+        session = onnxruntime.InferenceSession(model, options, providers=entries)
+        if _NAMES[provider] == session.get_providers()[0]:
+            return session, provider
+    raise ModelError(
+        f"provider {asked.value} was asked for and is built into this onnxruntime, but it did not start "
+        f"({_readable(session.get_providers())} runs instead); {_mend(asked)}"
+    )
+
+
+def describe(asked: Provider, runs: Provider) -> str:
+    """One line: asked, available, runs."""
+    available = _readable(onnxruntime.get_available_providers())
+    line = f"provider asked: {asked.value}; available: {available}; runs: {runs.value}"
+    if asked is Provider.AUTO and runs is Provider.CPU and gpu_available():
+        line += f" (CUDA did not start: {_mend(Provider.CUDA)})"
+    return line
+
+
+def engine_cache_directory(sha256: str, *, create: bool) -> Path:
+    """Private folder for the TensorRT engine of one model on this runtime and driver; engines fit nothing else."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    key = f"{sha256[:16]}-ort{onnxruntime.__version__}-trt{_tensorrt_version()}-driver{_driver_version() or 'none'}"
+    folder = base / "blur_imu_ros" / "tensorrt" / key
+    if create:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.exists():
+        state = folder.stat()
+        # Loading an engine runs code: nobody else may have put it there.
+        if state.st_uid != os.getuid() or state.st_mode & 0o022:
+            raise ModelError(f"engine cache {folder} can be written by others; remove it and run 'blur_imu warm' again")
+    return folder
+
+
+def _session_providers(provider: Provider, engine_cache: Path | None) -> list[Any]:
+    if provider is Provider.CPU:
+        return [_CPU]
+    if provider is Provider.CUDA:
+        return [_CUDA, _CPU]
+    options = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engine_cache), "trt_fp16_enable": True}
+    return [(_TENSORRT, options), _CUDA, _CPU]
+
+
+def _mend(provider: Provider) -> str:
+    return _NO_TENSORRT if provider is Provider.TENSORRT else _MEND
+
+
+def _readable(providers: list[str]) -> str:
+    return ", ".join(name.removesuffix("ExecutionProvider").lower() for name in providers)
+
+
+def _driver_version() -> str | None:
+    """Version of the loaded NVIDIA driver: the desktop module or the Tegra one, None without either."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        tegra = Path("/etc/nv_tegra_release")
+        return re.sub(r"\W+", "", tegra.read_text())[:24] if tegra.is_file() else None
+    found = re.search(r"\s(\d+\.[\d.]+)\s", text)
+    return found.group(1) if found else "unknown"
+
+
+def _tensorrt_version() -> str:
+    try:
+        return str(importlib.import_module("tensorrt").__version__)
+    except ImportError:
+        return "system"
