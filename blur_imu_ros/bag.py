@@ -16,13 +16,7 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from .errors import BagError
-
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-IMU = "sensor_msgs/msg/Imu"
-TWIST = "geometry_msgs/msg/TwistWithCovarianceStamped"
-
+from .timing import stamp_ns
 
 class BagMessage(NamedTuple):
     """One recorded message: topic, ROS 2 type name, time of recording in ns, and its CDR bytes."""
@@ -147,11 +141,6 @@ class BagWriter:
         self.write(BagMessage(topic, type_name, received_ns, data))
 
 
-def stamp_ns(message: Any) -> int:
-    """Header stamp of a message in nanoseconds."""
-    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
-
-
 def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str]:
     """Stamps int64 [m] ns, angular velocity float64 [m, 3] rad/s, and frame_id of an Imu topic, in order of stamps."""
     samples: dict[int, Any] = {}
@@ -161,7 +150,7 @@ def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str
         rate = message.angular_velocity
         frame_id = message.header.frame_id
         if np.isfinite([rate.x, rate.y, rate.z]).all():
-            samples[stamp_ns(message)] = (rate.x, rate.y, rate.z)
+            samples[stamp_ns(message.header.stamp)] = (rate.x, rate.y, rate.z)
     stamps = sorted(samples)
     rates = np.array([samples[stamp] for stamp in stamps], dtype=np.float64).reshape(-1, 3)
     return np.array(stamps, dtype=np.int64), rates, frame_id

@@ -1,0 +1,77 @@
+"""Camera against gyro: a known offset and rotation are found, and what cannot be known is called so."""
+
+import numpy as np
+import pytest
+
+from blur_imu_ros.alignment import Alignment, AlignmentProblem, Gyro, align
+
+ROTATION = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+ROTATION *= np.sign(np.linalg.det(ROTATION))
+
+
+def turning(t: np.ndarray, axes: int = 3) -> np.ndarray:
+    rates = np.stack([2 * np.sin(3.1 * t), 1.5 * np.sin(4.7 * t + 1), np.cos(2.3 * t + 2)], axis=1)
+    rates[:, axes:] = 0
+    return rates
+
+
+def recording(
+    *, offset_s: float, axes: int = 3, noise: float = 0.1, flipped: float = 0.0, scale: float = 1.0, frames: int = 200
+) -> Alignment:
+    rng = np.random.default_rng(5)
+    gyro_t = np.arange(0, 12, 0.005)
+    gyro = Gyro((gyro_t * 1e9).astype(np.int64) + 10**18, turning(gyro_t, axes) + rng.normal(0, 0.01, (len(gyro_t), 3)))
+    camera_t = 1 + np.arange(frames) / 30
+    w = scale * turning(camera_t + offset_s, axes) @ ROTATION.T + rng.normal(0, noise, (frames, 3))
+    w[rng.random(frames) < flipped] *= -1
+    stamps = (camera_t * 1e9).astype(np.int64) + 10**18
+    return align(stamps, w, np.full(frames, noise), np.full(frames, 0.01), gyro)
+
+
+def angle(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.arccos(np.clip((np.trace(a.T @ b) - 1) / 2, -1, 1)))
+
+
+@pytest.mark.parametrize("offset_s", [-0.4, -0.0123, 0.0, 0.031, 0.25])
+def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> None:
+    found = recording(offset_s=offset_s)
+    assert found.usable and found.frames > 190
+    assert abs(found.offset_s - offset_s) < 4 * found.offset_sigma_s < 0.01
+    assert angle(found.rotation, ROTATION) < 4 * found.rotation_sigma_rad < np.radians(3)
+    assert found.scale == pytest.approx(1, abs=0.03)
+
+
+def test_wrong_signs_and_a_wrong_exposure_do_not_matter() -> None:
+    found = recording(offset_s=0.05, flipped=0.2, scale=1.6)
+    assert found.usable
+    assert found.offset_s == pytest.approx(0.05, abs=0.003)
+    assert angle(found.rotation, ROTATION) < np.radians(2)
+    assert found.scale == pytest.approx(1.6, abs=0.05)
+
+
+def test_rotation_about_one_axis_is_not_enough() -> None:
+    found = recording(offset_s=0.05, axes=1)
+    assert found.problem is AlignmentProblem.ONE_AXIS_ONLY and not found.usable
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"offset_s": 0.51}, AlignmentProblem.OFFSET_AT_LIMIT),
+        ({"offset_s": 0.0, "noise": 20.0}, AlignmentProblem.NO_CORRELATION),
+        ({"offset_s": 0.0, "frames": 10}, AlignmentProblem.TOO_FEW_FRAMES),
+    ],
+)
+def test_what_does_not_match_is_refused(changes: dict, problem: AlignmentProblem) -> None:
+    found = recording(**changes)
+    assert not found.usable
+    assert found.problem is problem
+
+
+def test_the_gyro_is_averaged_over_the_exposure_and_unknown_outside() -> None:
+    t = np.arange(0, 1, 0.001)
+    gyro = Gyro((t * 1e9).astype(np.int64), np.stack([t, t**2, np.ones_like(t)], axis=1))
+    stamps = np.array([0, 300_000_000, 999_000_000])
+    mean = gyro.mean_rates(stamps, np.full(3, 0.2))
+    np.testing.assert_allclose(mean[1], [0.3, 0.09 + 0.2**2 / 12, 1], rtol=1e-4)
+    assert np.isnan(mean[[0, 2]]).all()
