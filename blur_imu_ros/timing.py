@@ -1,0 +1,92 @@
+"""When a frame was exposed, how far frames are apart, and when time itself has jumped; all in integer nanoseconds."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from statistics import median
+from typing import Any
+
+from .errors import BlurImuError
+
+NS_PER_S = 1_000_000_000
+
+
+class StampReference(Enum):
+    """What the camera driver stamps: the moment t, of which t_mid = t + a * exposure + b * readout."""
+
+    FIRST_ROW_START = "first_row_start"
+    FIRST_ROW_MIDDLE = "first_row_middle"
+    FIRST_ROW_END = "first_row_end"
+    FRAME_MIDDLE = "frame_middle"
+    LAST_ROW_END = "last_row_end"
+
+
+_WEIGHTS = {
+    StampReference.FIRST_ROW_START: (0.5, 0.5),
+    StampReference.FIRST_ROW_MIDDLE: (0.0, 0.5),
+    StampReference.FIRST_ROW_END: (-0.5, 0.5),
+    StampReference.FRAME_MIDDLE: (0.0, 0.0),
+    StampReference.LAST_ROW_END: (-0.5, -0.5),
+}
+
+
+def stamp_ns(stamp: Any) -> int:
+    """Return a builtin_interfaces/Time in nanoseconds. Raises BlurImuError for one outside its definition."""
+    if stamp.sec < 0 or stamp.nanosec >= NS_PER_S:
+        raise BlurImuError(f"time stamp {stamp.sec} s {stamp.nanosec} ns is malformed; check the driver's clock")
+    return int(stamp.sec * NS_PER_S + stamp.nanosec)
+
+
+def mid_exposure_ns(stamp_ns: int, exposure_s: float, readout_s: float, reference: StampReference) -> int:
+    """Return t_mid, the middle of the exposure of the middle row, from the driver's stamp."""
+    exposure_weight, readout_weight = _WEIGHTS[reference]
+    return stamp_ns + round((exposure_weight * exposure_s + readout_weight * readout_s) * NS_PER_S)
+
+
+class Admission(Enum):
+    """How a time stamp follows those before it."""
+
+    IN_ORDER = "in order"
+    LATE = "late"
+    NEW_EPOCH = "new epoch"
+
+
+@dataclass
+class Epochs:
+    """Split a stream of t_mid into epochs, within which they strictly increase.
+
+    A step of more than `time_jump_s` either way starts a new epoch (a bag loops, a clock is set, a camera was away), and
+    so does `restart`. A smaller step back, or none, is late. `frame_interval_s` is the median of the newest intervals.
+    """
+
+    time_jump_s: float
+    count: int = 0
+    _newest_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        self._intervals: deque[float] = deque(maxlen=9)
+
+    @property
+    def frame_interval_s(self) -> float | None:
+        """Median time between the newest frames of this epoch in seconds, None before the second frame."""
+        return median(self._intervals) if self._intervals else None
+
+    def restart(self) -> None:
+        """Let the next stamp start a new epoch, whatever it is."""
+        self._newest_ns = None
+
+    def admit(self, t_mid_ns: int) -> Admission:
+        """Take in the next t_mid and tell how it follows; a late one changes nothing."""
+        step_s = None if self._newest_ns is None else (t_mid_ns - self._newest_ns) / NS_PER_S
+        if step_s is None or abs(step_s) > self.time_jump_s:
+            self._intervals.clear()
+            self._newest_ns = t_mid_ns
+            self.count += 1
+            return Admission.NEW_EPOCH
+        if step_s <= 0:
+            return Admission.LATE
+        self._intervals.append(step_s)
+        self._newest_ns = t_mid_ns
+        return Admission.IN_ORDER
