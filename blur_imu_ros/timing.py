@@ -35,7 +35,9 @@ _WEIGHTS = {
 def stamp_ns(stamp: Any) -> int:
     """Return a builtin_interfaces/Time in nanoseconds. Raises BlurImuError for one outside its definition."""
     if stamp.sec < 0 or stamp.nanosec >= NS_PER_S:
-        raise BlurImuError(f"time stamp {stamp.sec} s {stamp.nanosec} ns is malformed; check the driver's clock")
+        raise BlurImuError(
+            f"time stamp {stamp.sec} s {stamp.nanosec} ns is malformed; check the driver's clock"
+        )
     return int(stamp.sec * NS_PER_S + stamp.nanosec)
 
 
@@ -57,8 +59,8 @@ class Admission(Enum):
 class Epochs:
     """Split a stream of t_mid into epochs, within which they strictly increase.
 
-    A step of more than `time_jump_s` either way starts a new epoch (a bag loops, a clock is set, a camera was away), and
-    so does `restart`. A smaller step back, or none, is late. `frame_interval_s` is the median of the newest intervals.
+    A step of more than `time_jump_s` either way starts a new epoch (a bag loops, a clock is set, a camera was
+    away), and so does `restart`. A smaller step back, or none, is late.
     """
 
     time_jump_s: float

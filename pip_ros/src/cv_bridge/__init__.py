@@ -31,9 +31,7 @@ class CvBridge:
             stored = image_to_cvimage(img_msg)
             # rosbags-image ignores the step, which would shear padded rows.
             if stored.strides[0] != img_msg.step or stored.nbytes != len(img_msg.data):
-                raise CvBridgeError(
-                    f"step {img_msg.step} does not fit {img_msg.width} {img_msg.encoding}"
-                )
+                raise CvBridgeError(f"step {img_msg.step} does not fit {img_msg.width} {img_msg.encoding}")
             if desired_encoding == "passthrough":
                 return stored
             return image_to_cvimage(img_msg, desired_encoding)

@@ -1,0 +1,131 @@
+"""From a frame to its answer: decode, estimate, gate, publish; the whole work of the node's one worker thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cv_bridge import CvBridge
+
+from .camera import CameraModel
+from .diagnostics import DropCause, cause_of, describe
+from .errors import CameraError
+from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
+from .image_message import decode_compressed, decode_image
+from .intake import ReceivedFrame
+from .parameters import ImageTransport, Settings, UndecidedSign
+from .velocity import SolverOptions
+
+
+class CameraSource:
+    """The camera of the newest CameraInfo message, built anew only when its content changes."""
+
+    def __init__(self, *, rectified: bool) -> None:
+        self._rectified = rectified
+        self._content: tuple[Any, ...] | None = None
+        self._camera: CameraModel | CameraError = CameraError(
+            "no CameraInfo received; check that the camera_info topic is remapped to the camera's"
+        )
+        self._newest: Any = None
+
+    def take(self, info: Any) -> None:
+        """Take in a CameraInfo message; callable from any thread."""
+        self._newest = info
+
+    def camera(self) -> CameraModel:
+        """Return the camera to use now. Raises CameraError where there is none."""
+        info = self._newest
+        if info is not None:
+            content = _content(info)
+            if content != self._content:
+                self._content = content
+                try:
+                    self._camera = CameraModel.from_camera_info(info, rectified=self._rectified)
+                except CameraError as error:
+                    self._camera = error
+        if isinstance(self._camera, CameraError):
+            raise CameraError(str(self._camera))
+        return self._camera
+
+
+class FrameAnswerer:
+    """Answer one frame at a time; whatever goes wrong is a counted drop, never an exception."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        estimator: BlurImuEstimator,
+        cameras: CameraSource,
+        publish: Callable[[ReceivedFrame, Estimate], None],
+        drop: Callable[[DropCause, str], None],
+    ) -> None:
+        self._settings = settings
+        self.estimator = estimator
+        self._cameras = cameras
+        self._publish = publish
+        self._drop = drop
+        self._bridge = CvBridge()
+        self._epoch = 0
+
+    def answer(self, frame: ReceivedFrame) -> None:
+        """Publish the estimate of a frame, or drop it for one cause."""
+        settings = self._settings()
+        if time.monotonic() - frame.arrival_s > settings.stale_after_s:
+            self._drop(DropCause.STALE, "")
+            return
+        try:
+            estimate = self._estimate(frame, settings)
+            cause = _gate(estimate, settings)
+            if cause is None:
+                self._publish(frame, estimate)
+            else:
+                self._drop(cause, "")
+        except Exception as error:
+            # A worker that died of one frame would leave the robot without any further answer.
+            self._drop(cause_of(error), describe(error))
+
+    def _estimate(self, frame: ReceivedFrame, settings: Settings) -> Estimate:
+        camera = self._cameras.camera()
+        if settings.image_transport is ImageTransport.COMPRESSED:
+            image = decode_compressed(frame.message)
+        else:
+            image = decode_image(frame.message, self._bridge.imgmsg_to_cv2)
+        if frame.epoch != self._epoch:
+            self.estimator.reset()
+            self._epoch = frame.epoch
+        return self.estimator.estimate(Frame(image, camera, frame.t_mid_ns, frame.exposure_s))
+
+
+def estimator_options(settings: Settings) -> EstimatorOptions:
+    """Return the part of the settings that the estimator works by."""
+    solver = SolverOptions(
+        prior_angular_rad_s=settings.prior_angular_rad_s,
+        prior_linear_m_s=settings.prior_linear_m_s,
+        exposure_relative_sigma=settings.exposure_relative_sigma,
+    )
+    return EstimatorOptions(
+        solver=solver, undecided_sign=settings.undecided_sign, use_next_frame=settings.use_next_frame
+    )
+
+
+def _gate(estimate: Estimate, settings: Settings) -> DropCause | None:
+    """Return why a parameter keeps an estimate back, None where none does."""
+    if not estimate.condition <= settings.max_condition:
+        return DropCause.ILL_CONDITIONED
+    if (
+        settings.undecided_sign is UndecidedSign.DROP
+        and estimate.sign_probability < settings.min_sign_probability
+    ):
+        return DropCause.UNDECIDED
+    return None
+
+
+def _content(info: Any) -> tuple[Any, ...]:
+    """Return everything of a CameraInfo but its header, to compare by."""
+    roi = info.roi
+    return (
+        *(info.width, info.height, info.distortion_model, info.binning_x, info.binning_y),
+        *(roi.x_offset, roi.y_offset, roi.width, roi.height, roi.do_rectify),
+        *(bytes(memoryview(values)) for values in (info.k, info.d, info.r, info.p)),
+    )

@@ -1,0 +1,101 @@
+"""Exposure times from a topic: any stamped message, matched to the images by stamp through message_filters."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from message_filters import Cache, SimpleFilter, Subscriber
+from rclpy.clock import ClockType
+from rclpy.time import Time
+
+from .errors import BlurImuError, ConfigurationError
+from .exposure_field import ExposureField
+from .timing import stamp_ns
+
+CACHED_READINGS = 60
+
+
+@dataclass(frozen=True)
+class ExposureReading:
+    """One exposure time with the header of the message that stated it."""
+
+    header: Any
+    exposure_s: float
+
+
+class ExposureFilter(SimpleFilter):
+    """Turn messages into readings: messages without the key pass unnoticed, unreadable ones go to `refuse`."""
+
+    def __init__(
+        self, source: SimpleFilter, field: ExposureField, refuse: Callable[[BlurImuError], None]
+    ) -> None:
+        super().__init__()
+        self._field = field
+        self._refuse = refuse
+        source.registerCallback(self._convert)
+
+    def _convert(self, message: Any) -> None:
+        try:
+            exposure_s = self._field.read(message)
+            if exposure_s is None:
+                return
+            stamp_ns(message.header.stamp)
+        except BlurImuError as error:
+            self._refuse(error)
+            return
+        self.signalMessage(ExposureReading(message.header, exposure_s))
+
+
+class ExposureTopic:
+    """The exposures of one topic, kept for a while and found by stamp."""
+
+    def __init__(
+        self, subscriber: Subscriber, field: ExposureField, refuse: Callable[[BlurImuError], None]
+    ) -> None:
+        self.subscriber = subscriber
+        self._readings = ExposureFilter(subscriber, field, refuse)
+        self._cache = Cache(self._readings, CACHED_READINGS)
+
+    def on_reading(self, callback: Callable[[ExposureReading], None]) -> None:
+        """Call back for every new reading, once it can be found."""
+        self._cache.registerCallback(callback)
+
+    def find(self, image_stamp_ns: int, tolerance_s: float) -> float | None:
+        """Return the exposure in seconds whose stamp is nearest to the image's, None outside the tolerance."""
+        tolerance_ns = round(tolerance_s * 1e9)
+        readings = self._cache.getInterval(
+            _ros_time(max(0, image_stamp_ns - tolerance_ns)), _ros_time(image_stamp_ns + tolerance_ns)
+        )
+        if not readings:
+            return None
+        # Of equally near ones the newest wins: a bag that loops repeats its stamps.
+        nearest = min(
+            reversed(readings), key=lambda reading: abs(stamp_ns(reading.header.stamp) - image_stamp_ns)
+        )
+        return nearest.exposure_s
+
+
+def message_class(type_name: str) -> Any:
+    """Return the class of a message type such as 'flir_camera_msgs/msg/ImageMetaData'. Raises ConfigurationError."""
+    parts = type_name.split("/")
+    try:
+        package, name = parts[0], parts[-1]
+        if len(parts) not in (2, 3) or not package.isidentifier() or not name.isidentifier():
+            raise ImportError("expected package/msg/Name")
+        message = getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"exposure_type '{type_name}' cannot be loaded ({error}); write package/msg/Name and install the package"
+        ) from error
+    if not hasattr(message(), "header"):
+        raise ConfigurationError(
+            f"exposure_type '{type_name}' has no header to match by; choose a stamped message"
+        )
+    return message
+
+
+def _ros_time(nanoseconds: int) -> Time:
+    return Time(nanoseconds=nanoseconds, clock_type=ClockType.ROS_TIME)

@@ -1,0 +1,60 @@
+"""The topics the node subscribes: image, camera info, and where it is asked for the exposure time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from message_filters import Subscriber
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from .errors import BlurImuError
+from .exposure import ExposureTopic, message_class
+from .exposure_field import ExposureField
+from .parameters import ImageTransport, Settings
+
+EXPOSURE_DEPTH = 50
+
+
+class Inputs:
+    """Subscriptions that exist while the node is active; sensor-data QoS, overridable by qos_overrides parameters."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Settings,
+        on_image: Callable[[Any], None],
+        on_camera_info: Callable[[Any], None],
+        on_exposure_error: Callable[[BlurImuError], None],
+    ) -> None:
+        self._node = node
+        self._subscribers: list[Subscriber] = []
+        compressed = settings.image_transport is ImageTransport.COMPRESSED
+        self.exposures: ExposureTopic | None = None
+        if settings.exposure_type:
+            # Deeper: on /diagnostics the camera's messages come among those of many others.
+            qos = copy.copy(qos_profile_sensor_data)
+            qos.depth = EXPOSURE_DEPTH
+            subscriber = self._subscribe(message_class(settings.exposure_type), "exposure", qos)
+            field = ExposureField(settings.exposure_field, settings.exposure_key, settings.exposure_unit)
+            self.exposures = ExposureTopic(subscriber, field, on_exposure_error)
+        self._subscribe(CameraInfo, "camera_info").registerCallback(on_camera_info)
+        self._subscribe(CompressedImage if compressed else Image, "image").registerCallback(on_image)
+
+    def _subscribe(self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data) -> Subscriber:
+        # A copy, since the overrides are written into the profile.
+        overrides = QoSOverridingOptions.with_default_policies()
+        subscriber = Subscriber(
+            self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides
+        )
+        self._subscribers.append(subscriber)
+        return subscriber
+
+    def close(self) -> None:
+        """Destroy the subscriptions."""
+        for subscriber in self._subscribers:
+            self._node.destroy_subscription(subscriber.sub)

@@ -1,0 +1,145 @@
+"""From messages to frames: every image gets its exposure and its place in time, or is dropped for a counted cause."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .diagnostics import DropCause, Health, cause_of
+from .errors import BlurImuError
+from .exposure import ExposureTopic
+from .exposure_field import check_exposure
+from .parameters import Settings
+from .timing import Admission, Epochs, mid_exposure_ns, stamp_ns
+
+
+@dataclass(frozen=True)
+class ReceivedFrame:
+    """An image message with what is known about it before it is decoded; `arrival_s` is monotonic."""
+
+    message: Any
+    stamp_ns: int
+    arrival_s: float
+    exposure_s: float = 0.0
+    t_mid_ns: int = 0
+    epoch: int = 0
+
+
+class FrameIntake:
+    """Run in the subscription callbacks, which must stay short: nothing here looks at pixels.
+
+    A frame waits at most one period for its exposure: until the next frame, or until `expire` finds it overdue.
+    """
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        health: Health,
+        submit: Callable[[ReceivedFrame], ReceivedFrame | None],
+        drop: Callable[[DropCause, str], None],
+    ) -> None:
+        self._settings = settings
+        self._health = health
+        self._submit = submit
+        self._drop = drop
+        self._topic: ExposureTopic | None = None
+        self._waiting: ReceivedFrame | None = None
+        self._epochs = Epochs(settings().time_jump_s)
+        # The ROS clock may report a jump from another thread than the callbacks'.
+        self._jumped = threading.Event()
+        self.newest_exposure: tuple[float, float] | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs begun."""
+        return self._epochs.count
+
+    def take_exposures_from(self, topic: ExposureTopic) -> None:
+        """Match every image with a reading of this topic from now on."""
+        self._topic = topic
+        topic.on_reading(lambda reading: self._match_waiting())
+
+    def clock_jumped(self) -> None:
+        """Begin a new epoch with the next image; callable from any thread."""
+        self._jumped.set()
+
+    def on_image(self, message: Any) -> None:
+        """Take in an Image or CompressedImage message."""
+        now_s = time.monotonic()
+        self._health.received(now_s)
+        try:
+            frame = ReceivedFrame(message, stamp_ns(message.header.stamp), now_s)
+        except BlurImuError as error:
+            self._drop(DropCause.STAMP, str(error))
+            return
+        if self._topic is None:
+            exposure_s = self._settings().exposure_s
+            if exposure_s == 0:
+                self._drop(
+                    DropCause.NO_EXPOSURE,
+                    "exposure time unknown: set exposure_s, or exposure_type for a topic",
+                )
+            else:
+                self._place(frame, exposure_s)
+            return
+        self._give_up_waiting()
+        self._waiting = frame
+        self._match_waiting()
+
+    def expire(self, now_s: float) -> None:
+        """Give up a frame that waited longer than one period for its exposure."""
+        period_s = self._epochs.frame_interval_s or self._settings().stale_after_s
+        if self._waiting is not None and now_s - self._waiting.arrival_s > period_s:
+            self._give_up_waiting()
+
+    def close(self) -> None:
+        """Account for a frame that is still waiting."""
+        if self._waiting is not None:
+            self._waiting = None
+            self._drop(DropCause.STOPPED, "")
+
+    def _give_up_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting = None
+            self._drop(
+                DropCause.NO_EXPOSURE,
+                "no exposure message came with the image's stamp; check that the exposure topic is remapped, and "
+                "exposure_field, exposure_key and exposure_tolerance_s",
+            )
+
+    def _match_waiting(self) -> None:
+        if self._waiting is None or self._topic is None:
+            return
+        exposure_s = self._topic.find(self._waiting.stamp_ns, self._settings().exposure_tolerance_s)
+        if exposure_s is not None:
+            frame, self._waiting = self._waiting, None
+            self._place(frame, exposure_s)
+
+    def _place(self, frame: ReceivedFrame, exposure_s: float) -> None:
+        """Check the exposure, give the frame its time and epoch, and hand it to the worker."""
+        settings = self._settings()
+        self._epochs.time_jump_s = settings.time_jump_s
+        if self._jumped.is_set():
+            self._jumped.clear()
+            self._epochs.restart()
+        try:
+            check_exposure(exposure_s, None)
+            t_mid_ns = mid_exposure_ns(
+                frame.stamp_ns, exposure_s, settings.readout_s, settings.stamp_reference
+            )
+            if self._epochs.admit(t_mid_ns) is Admission.LATE:
+                self._drop(DropCause.LATE, "")
+                return
+            check_exposure(exposure_s, self._epochs.frame_interval_s)
+        except BlurImuError as error:
+            self._drop(cause_of(error), str(error))
+            return
+        self.newest_exposure = (exposure_s, frame.arrival_s)
+        placed = ReceivedFrame(
+            frame.message, frame.stamp_ns, frame.arrival_s, exposure_s, t_mid_ns, self._epochs.count
+        )
+        if self._submit(placed) is not None:
+            self._drop(DropCause.SUPERSEDED, "")

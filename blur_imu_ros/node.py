@@ -1,0 +1,245 @@
+"""The node `blur_imu`: parameters, lifecycle and diagnostics; no maths.
+
+Configure loads and warms the network, activate subscribes and estimates (pipeline.py), deactivate unsubscribes, cleanup
+frees. It does the first two by itself unless `autostart` is false.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from . import parameters
+from .answer import estimator_options
+from .diagnostics import Health, Level, Report, describe
+from .errors import BlurImuError, ConfigurationError
+from .estimator import BlurImuEstimator
+from .exposure import message_class
+from .messages import diagnostics_message
+from .models import find_model
+from .network import FlowDepthNetwork
+from .outputs import Outputs
+from .pipeline import Pipeline
+
+HOUSEKEEPING_S = 0.1
+REPORT_EVERY_S = 1.0
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class BlurImuNode(LifecycleNode):
+    """Virtual IMU from a camera's blur, as a managed node."""
+
+    def __init__(self) -> None:
+        super().__init__("blur_imu")
+        self._answer_refused_transitions()
+        parameters.declare(self)
+        self._settings = parameters.read(self)
+        for name in parameters.unknown_names(self):
+            self.get_logger().warn(f"parameter '{name}' is unknown and ignored; check its spelling")
+        self._health = Health()
+        self._network: FlowDepthNetwork | None = None
+        self._estimator: BlurImuEstimator | None = None
+        self._outputs: Outputs | None = None
+        self._pipeline: Pipeline | None = None
+        self._failure = ""
+        self._starting = self._settings.autostart
+        self._tried: Any = None
+        self._reported: tuple[float, Level | None] = (-REPORT_EVERY_S, None)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.add_on_set_parameters_callback(self._judge_parameters)
+        self.add_post_set_parameters_callback(self._take_parameters)
+        # Steady: a simulated clock that stands still must not silence the diagnostics.
+        self.create_timer(HOUSEKEEPING_S, self._keep_house, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        jump = Duration(seconds=self._settings.time_jump_s)
+        threshold = JumpThreshold(
+            min_forward=jump, min_backward=Duration(nanoseconds=-jump.nanoseconds), on_clock_change=False
+        )
+        self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._clock_jumped)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm the network; on a failure say why and stay unconfigured."""
+        settings = self._settings
+        try:
+            if settings.exposure_type:
+                message_class(settings.exposure_type)
+            self._network = FlowDepthNetwork(
+                settings.model, provider=settings.provider, threads=settings.threads
+            )
+            self._estimator = BlurImuEstimator(self._network, estimator_options(settings))
+            self._outputs = Outputs(self)
+        except Exception as error:
+            self._free()
+            self._failure = describe(error)
+            self.get_logger().error(f"not configured: {self._failure}")
+            return FAILURE
+        self._failure = ""
+        spec = self._network.spec
+        self.get_logger().info(f"model {spec.name}: {self._network.provider_message}")
+        for note in spec.notes:
+            self.get_logger().warn(f"model {spec.name}: {note}")
+        return SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start to answer."""
+        if self._estimator is None or self._outputs is None:
+            return FAILURE
+        self._pipeline = Pipeline(self, lambda: self._settings, self._health, self._estimator, self._outputs)
+        self.get_logger().info("active")
+        return SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe; the network stays warm."""
+        self._stop()
+        return SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the network and the publishers."""
+        self._free()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, from whatever state."""
+        self._starting = False
+        self._free()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, so that configuring can be tried again."""
+        self._free()
+        return SUCCESS
+
+    def destroy_node(self) -> None:
+        """Free everything before the node itself goes."""
+        self._free()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    def _free(self) -> None:
+        self._stop()
+        if self._outputs is not None:
+            self._outputs.close()
+        if self._network is not None:
+            self._network.close()
+        self._outputs = self._estimator = self._network = None
+
+    def _answer_refused_transitions(self) -> None:
+        """Answer a transition the state does not allow with `success: false`; rclpy would end the process."""
+        answer = self._service_change_state.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return answer(request, response)
+            except rclpy_implementation.RCLError:
+                self.get_logger().error("this transition is not possible in the present state")
+                response.success = False
+                return response
+
+        self._service_change_state.callback = guarded
+
+    def _judge_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        return parameters.judge(self._settings, changes, configured=self._network is not None)
+
+    def _take_parameters(self, changes: list[Parameter]) -> None:
+        self._settings = parameters.read(self)
+        self._tried = None
+        if self._estimator is not None:
+            self._estimator.options = estimator_options(self._settings)
+
+    def _clock_jumped(self, jump: TimeJump) -> None:
+        if self._pipeline is not None:
+            self._pipeline.intake.clock_jumped()
+            self.get_logger().warn(f"the ROS clock jumped by {jump.delta.nanoseconds / 1e9:.3f} s: new epoch")
+
+    def _keep_house(self) -> None:
+        """Start by itself, give up overdue frames, and report: at once when the level changes, else every second."""
+        if self._starting:
+            self._try_to_start()
+        now_s = time.monotonic()
+        if self._pipeline is not None:
+            self._pipeline.intake.expire(now_s)
+        report = self._report(now_s)
+        if report.level is not self._reported[1] or now_s - self._reported[0] >= REPORT_EVERY_S:
+            self._reported = (now_s, report.level)
+            now = self.get_clock().now().to_msg()
+            name = self.get_fully_qualified_name()
+            self._diagnostics.publish(diagnostics_message(report, name, self._settings.model, now))
+
+    def _try_to_start(self) -> None:
+        """Configure and activate; after a failure again as soon as a parameter or the model's file changes."""
+        attempt = (self._settings, _file_state(self._settings))
+        if attempt == self._tried:
+            return
+        self._tried = attempt
+        if self.trigger_configure() == SUCCESS:
+            self._starting = False
+            self.trigger_activate()
+
+    def _report(self, now_s: float) -> Report:
+        if self._failure:
+            return Report(Level.ERROR, self._failure, self._health.counts())
+        if self._pipeline is None:
+            return Report(Level.OK, "not active", self._health.counts())
+        details: list[tuple[str, str]] = []
+        if self._network is not None:
+            details = [("model", self._network.spec.name), ("provider", self._network.provider_message)]
+        details.extend(self._pipeline.details())
+        return self._health.report(now_s, self._settings.dropout_s, self._pipeline.started_s, details)
+
+
+def _file_state(settings: parameters.Settings) -> tuple[str, int, int] | None:
+    """Return what tells a changed model file from the one that failed."""
+    try:
+        path: Path = find_model(settings.model, settings.provider)
+        state = path.stat()
+    except (BlurImuError, OSError):
+        return None
+    return str(path), state.st_mtime_ns, state.st_size
+
+
+def _keep_buffers() -> None:
+    """Let glibc keep image-sized buffers instead of mapping each anew, which halves the time to receive an image."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 64 << 20)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 256 << 20)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        return
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT, SIGTERM or shutdown; exit code 2 with one line where a parameter is not allowed."""
+    _keep_buffers()
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = BlurImuNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except ConfigurationError as error:
+        print(f"blur_imu_node: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

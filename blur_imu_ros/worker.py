@@ -1,0 +1,47 @@
+"""One thread that always works on the newest item: nothing queues up behind a slow estimate."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class LatestWorker(Generic[Item]):
+    """Call `work(item)` in a thread of its own, for the newest item submitted; older ones are handed back."""
+
+    def __init__(self, work: Callable[[Item], None]) -> None:
+        self._work = work
+        self._waiting: Item | None = None
+        self._stopping = False
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="estimate", daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Item) -> Item | None:
+        """Make `item` the next to be worked on; return the one it replaces, if any."""
+        with self._condition:
+            replaced, self._waiting = self._waiting, item
+            self._condition.notify()
+        return replaced
+
+    def stop(self, timeout_s: float = 1.0) -> Item | None:
+        """Let the item in work finish, end the thread, and return the item that will not be worked on, if any."""
+        with self._condition:
+            self._stopping = True
+            left, self._waiting = self._waiting, None
+            self._condition.notify()
+        self._thread.join(timeout_s)
+        return left
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._stopping or self._waiting is not None)
+                if self._stopping:
+                    return
+                item, self._waiting = self._waiting, None
+            if item is not None:
+                self._work(item)
