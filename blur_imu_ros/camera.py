@@ -1,4 +1,4 @@
-"""Canonical view: the one precomputed remap from any calibrated camera into the pinhole camera of the network."""
+"""Canonical view: one precomputed remap from any calibrated camera into the pinhole camera of the network."""
 
 from functools import cached_property
 
@@ -20,10 +20,11 @@ _OUTSIDE = -4.0  # a map coordinate that reads nothing but fill
 class CanonicalView:
     """Undistortion, crop, resize and focal normalisation of one camera in one remap.
 
-    The view is `width` x `height` px with the optical axis in its middle, ((width-1)/2, (height-1)/2), and focal length
-    `focal_px` both ways: the canonical one, or a longer f' where the camera sees less than the canonical view, so that its
-    picture still fills the network's input. Depth learnt at the canonical focal is then `depth_scale` = f'/canonical times too
-    small. Flow in the view is solved with f'. Build anew only when `camera.cache_key()` changes.
+    The view is `width` x `height` px with the optical axis in its middle, ((width-1)/2, (height-1)/2), and
+    focal length `focal_px` both ways: the canonical one, or a longer f' where the camera sees less than the
+    canonical view, so that its picture still fills the network's input. Depth learnt at the canonical focal
+    is then `depth_scale` = f'/canonical times too small. Flow in the view is solved with f'. Build anew only
+    when `camera.cache_key()` changes.
     """
 
     def __init__(self, camera: CameraModel, width: int, height: int, focal_px: float) -> None:
@@ -49,9 +50,10 @@ class CanonicalView:
         return (np.asarray(points, np.float64) - centre) / self.focal_px
 
     def warp(self, image: np.ndarray) -> np.ndarray:
-        """Canonical view uint8 [height, width, 3] of an image uint8 [H, W] or [H, W, 3]; channel order kept, mono repeated.
+        """Canonical view uint8 [height, width, 3] of an image uint8 [H, W] or [H, W, 3].
 
-        Raises ImageError when the image is not what the camera's intrinsics are for.
+        The channel order is kept, a mono image repeated. Raises ImageError when the image is not the one
+        that the camera's intrinsics are for.
         """
         self._check(image)
         (across, down), (columns, rows) = self._box, self._shrunk
@@ -77,14 +79,15 @@ class CanonicalView:
         camera = self.camera
         edges = np.array([[-0.5, -0.5], [camera.width - 0.5, camera.height - 0.5]])
         plane = (edges - camera.matrix[:2, 2]) / np.diag(camera.matrix)[:2]
-        # tan(89 deg): a pinhole view never reaches further. Even steps of the angle resolve both narrow and fisheye lenses.
+        # tan(89 deg): a pinhole view never reaches further. Even steps of the angle resolve both narrow and
+        # fisheye lenses.
         radius = np.tan(np.linspace(0, min(np.arctan(self._fold), np.radians(89)), 4096))
         profile = np.maximum.accumulate(radial_profile(camera.model, camera.distortion, radius))
         undistorted = np.sign(plane) * np.interp(np.abs(plane), profile, radius)
         return float(((self.width, self.height) / np.maximum(np.diff(undistorted, axis=0)[0], 1e-9)).max())
 
     def _build(self) -> None:
-        """Fixed-point maps into the box-filtered image, and the mask of pixels that read from inside the picture."""
+        """Fixed-point maps into the box-filtered image, and the mask of pixels that lie inside the picture."""
         rows, columns = np.mgrid[: self.height, : self.width]
         points = np.stack([columns.ravel(), rows.ravel()], axis=1)
         rays = self.rays_of(points)
@@ -92,14 +95,17 @@ class CanonicalView:
             source = self.camera.project(rays).reshape(self.height, self.width, 2)
             shrunk = (source + 0.5) / self._box - 0.5
             inside = ((shrunk >= 0) & (shrunk <= np.array(self._shrunk) - 1)).all(axis=2)
-            unfolded = (np.hypot(*rays.T) < self._fold).reshape(self.height, self.width) & _keeps_orientation(source)
+            unfolded = (np.hypot(*rays.T) < self._fold).reshape(self.height, self.width) & _keeps_orientation(
+                source
+            )
         self.valid = inside & unfolded
         self.valid.setflags(write=False)
         if self.valid_share < MIN_VALID_SHARE:
+            camera = self.camera
             raise CameraError(
-                f"the image shows only {100 * self.valid_share:.0f} % of the view around the optical axis (principal point "
-                f"{self.camera.matrix[:2, 2].round(1).tolist()} in {self.camera.width}x{self.camera.height} px, distortion "
-                f"{self.camera.model.value}); check the calibration, region of interest and binning"
+                f"the image shows only {100 * self.valid_share:.0f} % of the view around the optical axis "
+                f"(principal point {camera.matrix[:2, 2].round(1).tolist()} in {camera.width}x{camera.height} px, "
+                f"distortion {camera.model.value}); check the calibration, region of interest and binning"
             )
         readable = unfolded[..., None] & np.isfinite(shrunk)
         coordinates = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), _OUTSIDE).astype(np.float32)
@@ -108,11 +114,14 @@ class CanonicalView:
     def _check(self, image: np.ndarray) -> None:
         expected = (self.camera.height, self.camera.width)
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-            raise ImageError(f"image is {image.dtype} {image.shape}; the view takes uint8 [H, W] or [H, W, 3]")
+            raise ImageError(
+                f"image is {image.dtype} {image.shape}; the view takes uint8 [H, W] or [H, W, 3]"
+            )
         if image.shape[:2] != expected:
             raise ImageError(
-                f"image is {image.shape[1]}x{image.shape[0]} px but its CameraInfo describes {expected[1]}x{expected[0]} px; "
-                "make the driver publish both for the same resolution, with binning and roi filled in"
+                f"image is {image.shape[1]}x{image.shape[0]} px but its CameraInfo describes "
+                f"{expected[1]}x{expected[0]} px; make the driver publish both for the same resolution, "
+                "with binning and roi filled in"
             )
 
 

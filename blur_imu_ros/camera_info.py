@@ -1,4 +1,4 @@
-"""The camera model in the pixels of the delivered image, from a CameraInfo message or a camera_info YAML file."""
+"""The camera model of the delivered image, from a CameraInfo message or a camera_info YAML file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ FOCAL_RANGE = (0.02, 200.0)  # of the longer side: outside it no lens exists, bu
 class CameraModel:
     """Intrinsics of the delivered image: binning and region of interest are already applied.
 
-    `matrix` is the 3x3 intrinsic matrix in pixels (pixel centres at whole numbers), `distortion` the coefficients of `model`.
-    Raises CameraError for anything that cannot describe a camera.
+    `matrix` is the 3x3 intrinsic matrix in pixels (pixel centres at whole numbers), `distortion` the
+    coefficients of `model`. Raises CameraError for anything that cannot describe a camera.
     """
 
     width: int
@@ -49,18 +49,23 @@ class CameraModel:
 
     @classmethod
     def from_camera_info(cls, info: Any, *, rectified: bool = False) -> "CameraModel":
-        """Read a `sensor_msgs/CameraInfo`, or anything with its fields, whose k, d, p are of the full-resolution image.
+        """Read a `sensor_msgs/CameraInfo`, or anything with its fields; k, d, p are those of the full image.
 
-        With `rectified` the image is taken as the output of a rectification (image_rect): `p` is used and `d` ignored.
+        With `rectified` the image is taken as the output of a rectification (image_rect): `p` is used and `d`
+        ignored.
         """
         values, source = (info.p, "p") if rectified else (info.k, "k")
         shape = (3, 4) if rectified else (3, 3)
         full = np.asarray(values, np.float64)
         if full.size != shape[0] * shape[1]:
-            raise CameraError(f"CameraInfo.{source} has {full.size} values instead of {shape[0] * shape[1]}; {_CALIBRATE}")
+            raise CameraError(
+                f"CameraInfo.{source} has {full.size} values instead of {shape[0] * shape[1]}; {_CALIBRATE}"
+            )
         matrix = full.reshape(shape)[:, :3]
         if not matrix.any():
-            raise CameraError(f"CameraInfo.{source} is all zero, which means an uncalibrated camera; {_CALIBRATE}")
+            raise CameraError(
+                f"CameraInfo.{source} is all zero, which means an uncalibrated camera; {_CALIBRATE}"
+            )
         _check_size(info.width, info.height)
         delivered, width, height = _delivered(matrix, info)
         if rectified:
@@ -69,8 +74,8 @@ class CameraModel:
         if name not in _NAMES:
             known = ", ".join(sorted(key for key in _NAMES if key))
             raise CameraError(
-                f"CameraInfo.distortion_model '{str(info.distortion_model)[:40]}' is not one of {known}; rectify the image "
-                "first (image_proc) and set image_is_rectified, or calibrate with one of these models"
+                f"CameraInfo.distortion_model '{str(info.distortion_model)[:40]}' is not one of {known}; rectify "
+                "the image first (image_proc) and set image_is_rectified, or calibrate with one of these models"
             )
         return cls(width, height, delivered, tuple(float(value) for value in info.d), _NAMES[name])
 
@@ -89,9 +94,13 @@ class CameraModel:
             )
             return cls.from_camera_info(info, rectified=rectified)
         except OSError as error:
-            raise CameraError(f"camera file {path} cannot be read: {error.strerror}; check the path") from error
+            raise CameraError(
+                f"camera file {path} cannot be read: {error.strerror}; check the path"
+            ) from error
         except KeyError as error:
-            raise CameraError(f"camera file {path} lacks {error}; write it in the camera_info YAML format") from error
+            raise CameraError(
+                f"camera file {path} lacks {error}; write it in the camera_info YAML format"
+            ) from error
         except CameraError as error:
             raise CameraError(f"camera file {path}: {error}") from error
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
@@ -99,11 +108,11 @@ class CameraModel:
             raise CameraError(f"camera file {path} is not a camera_info YAML file: {reason}") from error
 
     def project(self, rays: np.ndarray) -> np.ndarray:
-        """Pixels [N, 2] of the delivered image for rays (x, y, 1) given as [N, 2], in the camera optical frame (REP 103)."""
+        """Pixels [N, 2] of the delivered image for rays (x, y, 1) given as [N, 2], optical frame (REP 103)."""
         return distort(self.model, self.distortion, rays) @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
     def cache_key(self) -> tuple:
-        """Hashable value that is equal for equal cameras: what depends on the camera is rebuilt when it changes."""
+        """Hashable and equal for equal cameras: what depends on the camera is rebuilt when it changes."""
         return (self.width, self.height, self.matrix.tobytes(), self.distortion, self.model)
 
     def __eq__(self, other: object) -> bool:
@@ -119,7 +128,7 @@ _CALIBRATE = "calibrate the camera and have its driver publish the result"
 
 
 def _delivered(matrix: np.ndarray, info: Any) -> tuple[np.ndarray, int, int]:
-    """Intrinsics and size after the region of interest is cut out and pixels are binned (sensor_msgs/CameraInfo)."""
+    """Intrinsics and size after cutting out the region of interest and binning (sensor_msgs/CameraInfo)."""
     roi = getattr(info, "roi", None)
     left, top = (int(roi.x_offset), int(roi.y_offset)) if roi else (0, 0)
     width, height = (int(roi.width), int(roi.height)) if roi else (0, 0)
@@ -127,8 +136,8 @@ def _delivered(matrix: np.ndarray, info: Any) -> tuple[np.ndarray, int, int]:
     width, height = width or int(info.width) - left, height or int(info.height) - top
     if left + width > info.width or top + height > info.height or width <= 0 or height <= 0:
         raise CameraError(
-            f"CameraInfo.roi {width}x{height} at ({left}, {top}) does not fit into the full image of {info.width}x{info.height}; "
-            "width and height are those of the calibrated full image, roi is in its pixels"
+            f"CameraInfo.roi {width}x{height} at ({left}, {top}) does not fit into the full image of "
+            f"{info.width}x{info.height}; width and height are those of the calibrated full image, roi is in its pixels"
         )
     bins = np.array([max(1, int(getattr(info, name, 0))) for name in ("binning_x", "binning_y")])
     result = np.array(matrix, np.float64)
@@ -142,7 +151,8 @@ def _delivered(matrix: np.ndarray, info: Any) -> tuple[np.ndarray, int, int]:
 def _check_size(width: Any, height: Any) -> None:
     if not all(isinstance(side, int | np.integer) and 1 < side <= MAX_SIDE_PX for side in (width, height)):
         raise CameraError(
-            f"camera width x height is {width} x {height}, not whole numbers from 2 to {MAX_SIDE_PX}; {_CALIBRATE}"
+            f"camera width x height is {width} x {height}, not whole numbers from 2 to {MAX_SIDE_PX}; "
+            f"{_CALIBRATE}"
         )
 
 
@@ -153,10 +163,13 @@ def _check_matrix(matrix: np.ndarray, longer_side: int) -> None:
     for name, focal in (("fx", matrix[0, 0]), ("fy", matrix[1, 1])):
         if not low <= focal <= high:
             raise CameraError(
-                f"focal length {name} is {focal:g} px; an image of {longer_side} px needs {low:g} to {high:g} px; {_CALIBRATE}"
+                f"focal length {name} is {focal:g} px; an image of {longer_side} px needs {low:g} to {high:g} px; "
+                f"{_CALIBRATE}"
             )
     if not np.array_equal(matrix[2], [0, 0, 1]) or matrix[1, 0] != 0:
-        raise CameraError(f"intrinsic matrix {matrix.tolist()} is not [[fx, s, cx], [0, fy, cy], [0, 0, 1]]; {_CALIBRATE}")
+        raise CameraError(
+            f"intrinsic matrix {matrix.tolist()} is not [[fx, s, cx], [0, fy, cy], [0, 0, 1]]; {_CALIBRATE}"
+        )
 
 
 def _checked_coefficients(values: tuple[float, ...], model: DistortionModel) -> tuple[float, ...]:

@@ -1,11 +1,13 @@
-"""Lens distortion: from a ray in front of the camera to the normalised image plane, and where it stops being one-to-one.
+"""Lens distortion: from a ray to the normalised image plane, and where that stops being one-to-one.
 
-Formulas are those of OpenCV's calib3d and fisheye modules, whose coefficients `sensor_msgs/CameraInfo` carries in `d`.
+Formulas are those of OpenCV's calib3d and fisheye modules, whose coefficients `sensor_msgs/CameraInfo`
+carries in `d`.
 """
 
 import enum
 
 import numpy as np
+from numpy.polynomial import Polynomial
 
 
 class DistortionModel(enum.Enum):
@@ -52,47 +54,46 @@ def distort(model: DistortionModel, coefficients: tuple[float, ...], rays: np.nd
 
 
 def radial_profile(model: DistortionModel, coefficients: tuple[float, ...], radius: np.ndarray) -> np.ndarray:
-    """Distorted radius of the undistorted radius (tangent of the angle from the axis), tangential terms left out."""
+    """Distorted radius for an undistorted one (tangent of the angle from the axis), without tangential terms."""
     if model is DistortionModel.NONE:
         return radius
     if model is DistortionModel.EQUIDISTANT:
         theta = np.arctan(radius)
-        return theta * np.polyval([*_padded(coefficients, 4)[::-1], 1.0], theta * theta)
+        return theta * Polynomial([1.0, *_padded(coefficients, 4)])(theta * theta)
     return radius * _radial_scale(coefficients, radius * radius)
 
 
 def fold_radius(model: DistortionModel, coefficients: tuple[float, ...]) -> float:
-    """Undistorted radius at which the radial profile first stops growing: beyond it a polynomial folds the picture back."""
+    """Undistorted radius where the radial profile first stops growing and starts to fold the picture back."""
     if model is DistortionModel.NONE:
         return np.inf
     if model is DistortionModel.EQUIDISTANT:
-        odd = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
-        theta_square = _smallest_positive_root((odd * [1.0, *_padded(coefficients, 4)])[::-1])
+        odd_powers = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+        slope = Polynomial(odd_powers * [1.0, *_padded(coefficients, 4)])
+        theta_square = _smallest_positive_root(slope)
         return float(np.tan(np.sqrt(theta_square))) if theta_square < (np.pi / 2) ** 2 else np.inf
     numerator, denominator = _radial_polynomials(coefficients)
-    slope = np.polyadd(
-        np.polymul(numerator, denominator),
-        2 * np.polymul([1.0, 0.0], np.polysub(
-            np.polymul(np.polyder(numerator), denominator), np.polymul(numerator, np.polyder(denominator))
-        )),
+    square = Polynomial([0.0, 1.0])
+    slope = numerator * denominator + 2 * square * (
+        numerator.deriv() * denominator - numerator * denominator.deriv()
     )
     return float(np.sqrt(min(_smallest_positive_root(slope), _smallest_positive_root(denominator))))
 
 
-def _radial_polynomials(coefficients: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Numerator and denominator in the squared radius, highest power first."""
+def _radial_polynomials(coefficients: tuple[float, ...]) -> tuple[Polynomial, Polynomial]:
+    """Numerator and denominator of the radial scale, in the squared radius."""
     k1, k2, _, _, k3, k4, k5, k6 = _padded(coefficients, 8)
-    return np.array([k3, k2, k1, 1.0]), np.array([k6, k5, k4, 1.0])
+    return Polynomial([1.0, k1, k2, k3]), Polynomial([1.0, k4, k5, k6])
 
 
 def _radial_scale(coefficients: tuple[float, ...], square: np.ndarray) -> np.ndarray:
     numerator, denominator = _radial_polynomials(coefficients)
-    below = np.polyval(denominator, square)
-    return np.polyval(numerator, square) / np.where(below == 0, np.nan, below)
+    below = denominator(square)
+    return numerator(square) / np.where(below == 0, np.nan, below)
 
 
-def _smallest_positive_root(polynomial: np.ndarray) -> float:
-    roots = np.roots(polynomial)
+def _smallest_positive_root(polynomial: Polynomial) -> float:
+    roots = polynomial.roots()
     real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
     return float(real.min(initial=np.inf))
 

@@ -1,7 +1,6 @@
-"""What a network says of itself: the metadata of the model contract, checked, with documented defaults for what is missing."""
+"""What a network says of itself: the metadata of the model contract, with defaults for what is missing."""
 
 import enum
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,10 @@ class FlowRepresentation(enum.Enum):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network of the model contract: input size, grid, what its outputs mean, and the calibration of its errors.
+    """A network of the model contract: its input, its grid, what its outputs mean, how its errors are calibrated.
 
-    `width`, `height`, `focal_px` and flow are in pixels of the canonical view; `covariance_scale` is for (w, v) in the order of the
-    maths; `notes` names the defaults that stand in for what the file lacks.
+    `width`, `height`, `focal_px` and flow are in pixels of the canonical view; `covariance_scale` is for (w,
+    v) in the order of the maths; `notes` names the defaults that stand in for what the file lacks.
     """
 
     name: str
@@ -84,14 +83,18 @@ class Metadata:
             values = ()
         if len(values) != count or not all(low <= value <= high for value in values):
             wanted = "a number" if count == 1 else f"{count} numbers"
-            raise ModelError(f"metadata entry '{key}' is '{text[:60]}', not {wanted} from {low:g} to {high:g}; {_REPAIR}")
+            raise ModelError(
+                f"metadata entry '{key}' is '{text[:60]}', not {wanted} from {low:g} to {high:g}; {_REPAIR}"
+            )
         return values
 
     def representation(self) -> FlowRepresentation:
-        """What the flow channels hold, in pixels per exposure: nothing could be solved without knowing either."""
+        """What the flow channels hold: nothing could be solved without knowing that."""
         unit = self._entries.get("flow_unit", FLOW_UNIT)
         if unit != FLOW_UNIT:
-            raise ModelError(f"metadata entry 'flow_unit' is '{unit[:60]}'; only '{FLOW_UNIT}' is known; {_REPAIR}")
+            raise ModelError(
+                f"metadata entry 'flow_unit' is '{unit[:60]}'; only '{FLOW_UNIT}' is known; {_REPAIR}"
+            )
         if "flow_unit" not in self._entries:
             self.notes.append(f"no flow_unit in the metadata: {FLOW_UNIT} assumed")
         value = self._entries.get("flow_representation")
@@ -100,9 +103,12 @@ class Metadata:
         except ValueError:
             known = " or ".join(f"'{kind.value}'" for kind in FlowRepresentation)
             found = "missing" if value is None else f"'{value[:60]}'"
-            raise ModelError(f"metadata entry 'flow_representation' is {found}, not {known}; {_REPAIR}") from None
+            raise ModelError(
+                f"metadata entry 'flow_representation' is {found}, not {known}; {_REPAIR}"
+            ) from None
 
 
+_EXPORT = "export the network by the model contract (docs/models.md)"
 _REPAIR = "write it into the model's metadata_props and export again (docs/models.md)"
 
 
@@ -115,17 +121,20 @@ def make_spec(
     entries: Mapping[str, str],
     notes: list[str],
 ) -> ModelSpec:
-    """Spec of a network with input `size` (width, height) and output `grid` (width, height); ModelError names a wrong entry."""
+    """Spec of a network with input `size` and output `grid`, both (width, height); ModelError names a wrong entry."""
     metadata = Metadata(entries)
     width, height = size
     stride = width // grid[0]
     if stride not in (1, 2, 4, 8) or (grid[0] * stride, grid[1] * stride) != size:
         raise ModelError(
-            f"output grid {grid[0]}x{grid[1]} is not the input {width}x{height} divided by a stride of 1, 2, 4 or 8; {_EXPORT}"
+            f"output grid {grid[0]}x{grid[1]} is not the input {width}x{height} divided by a stride of "
+            f"1, 2, 4 or 8; {_EXPORT}"
         )
     stated = metadata.number("stride", 1, 8, float(stride))
     if stated != stride:
-        raise ModelError(f"metadata entry 'stride' is {stated:g} but the outputs have stride {stride}; {_REPAIR}")
+        raise ModelError(
+            f"metadata entry 'stride' is {stated:g} but the outputs have stride {stride}; {_REPAIR}"
+        )
     representation = metadata.representation()
     focal_px = metadata.number("focal_px", 0.1 * width, 20.0 * width)
     calibration = (
@@ -138,20 +147,22 @@ def make_spec(
         metadata.notes.append(f"no output flow_log_sigma: {DEFAULT_FLOW_SIGMA_PX:g} px assumed")
     if "inverse_depth_log_sigma" not in outputs:
         relative = 100 * DEFAULT_RELATIVE_DEPTH_SIGMA
-        metadata.notes.append(f"no output inverse_depth_log_sigma: {relative:g} % of the inverse depth assumed")
+        metadata.notes.append(
+            f"no output inverse_depth_log_sigma: {relative:g} % of the inverse depth assumed"
+        )
     return ModelSpec(
-        path.stem, path, sha256, width, height, stride, focal_px, representation, *calibration,
+        path.stem,
+        path,
+        sha256,
+        width,
+        height,
+        stride,
+        focal_px,
+        representation,
+        *calibration,
         metadata.text("training_run", "unknown"),
         metadata.text("licence", "unknown"),
         "flow_log_sigma" in outputs,
         "inverse_depth_log_sigma" in outputs,
         (*notes, *metadata.notes),
     )
-
-
-_EXPORT = "export the network by the model contract (docs/models.md)"
-
-
-def log_range(low: float, high: float) -> tuple[float, float]:
-    """Natural logarithms of a range of standard deviations."""
-    return math.log(low), math.log(high)

@@ -35,34 +35,49 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
     try:
         models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"] or {}
         return {str(name): _entry(folder, str(name), fields) for name, fields in models.items()}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError,
+        yaml.YAMLError,
+        UnicodeDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
-            f"model manifest {path} is malformed ({reason}); it needs 'models: {{name: {{file, sha256, size, width, height}}}}'"
+            f"model manifest {path} is malformed ({reason}); it needs "
+            "'models: {name: {file, sha256, size, width, height}}'"
         ) from error
 
 
 def find_model(model: str | Path = "auto", provider: Provider = Provider.AUTO) -> Path:
-    """Path of a network: a path, a name of the manifest, 'small', 'large', or 'auto' (large where a GPU runs it, else small).
+    """Path of a network: a path, a name of the manifest, 'small', 'large' or 'auto'.
 
-    Raises ModelError when there is none, naming those that there are.
+    'auto' is large where a GPU runs it, else small, and the other size where there is one size only. Raises
+    ModelError when there is none, naming those that there are.
     """
     if isinstance(model, Path) or model.endswith(".onnx") or "/" in model:
         path = Path(model).expanduser()
         if not path.is_file():
-            raise ModelError(f"model file {path} does not exist; check the path or use a name of {_known(_shipped())}")
+            raise ModelError(
+                f"model file {path} does not exist; check the path or use a name of {_known(_shipped())}"
+            )
         return path
     entries = _shipped()
     if model in entries:
         return _present(entries[model])
     on_gpu = provider is not Provider.CPU and gpu_available()
-    wanted = {"auto": SIZES[::-1] if on_gpu else SIZES, "small": ("small",), "large": ("large",)}.get(model, ())
+    wanted = {"auto": SIZES[::-1] if on_gpu else SIZES, "small": ("small",), "large": ("large",)}.get(
+        model, ()
+    )
     for size in wanted:
         for entry in entries.values():
             if entry.size == size:
                 return _present(entry)
     raise ModelError(
-        f"no model '{model}' in {share_directory() / 'models'}; use {_known(entries)}, auto, or the path of an .onnx file"
+        f"no model '{model}' in {share_directory() / 'models'}; "
+        f"use {_known(entries)}, auto, or the path of an .onnx file"
     )
 
 
@@ -75,19 +90,23 @@ def expected_hash(path: Path) -> str | None:
 
 
 def read_model(path: Path, *, verify_hash: bool = True) -> tuple[bytes, str, list[str]]:
-    """Bytes of a model, their SHA-256, and a note when no manifest vouches for them. ModelError when one contradicts."""
+    """Bytes of a model, their SHA-256, a note when no manifest vouches for them; ModelError when one contradicts."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}; check the path and its permissions") from error
+        raise ModelError(
+            f"model {path} cannot be read: {error.strerror}; check the path and its permissions"
+        ) from error
     sha256 = hashlib.sha256(data).hexdigest()
     expected = expected_hash(path) if verify_hash else None
     if expected is None:
-        return data, sha256, [f"no hash was checked: {path.name} is in no {MANIFEST} beside it" if verify_hash else "no hash was checked: verification is off"]
+        reason = f"{path.name} is in no {MANIFEST} beside it" if verify_hash else "verification is off"
+        return data, sha256, [f"no hash was checked: {reason}"]
     if expected != sha256:
         raise ModelError(
-            f"model {path} is not the file that {MANIFEST} names: SHA-256 {sha256[:12]}... instead of {expected[:12]}...; "
-            "it is damaged or was altered: install it again, or correct the manifest if you changed it yourself"
+            f"model {path} is not the file that {MANIFEST} names: SHA-256 {sha256[:12]}... instead of "
+            f"{expected[:12]}...; it is damaged or was altered: install it again, or correct the manifest "
+            "if you changed it yourself"
         )
     return data, sha256, []
 
@@ -98,7 +117,9 @@ def _shipped() -> dict[str, ManifestEntry]:
 
 def _present(entry: ManifestEntry) -> Path:
     if not entry.path.is_file():
-        raise ModelError(f"model '{entry.name}' is in the manifest but {entry.path} is missing; install the package again")
+        raise ModelError(
+            f"model '{entry.name}' is in the manifest but {entry.path} is missing; install the package again"
+        )
     return entry.path
 
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,11 +18,12 @@ from .model_spec import (
 )
 from .models import find_model, read_model
 from .onnx_file import OnnxFile
-from .providers import Provider, describe, engine_cache_directory, open_session
+from .providers import Provider, describe, open_session
 
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 
 MIN_OPSET = 11
+MAX_SIDE_PX = 4096
 LOG_SIGMA_LIMIT = 20.0  # wider or narrower says nothing more, and its exponential still fits float32
 FARTHEST_INVERSE_DEPTH = 0.05  # 1/m: the floor of a default depth sigma, 20 m
 _CHANNELS = {"flow": 2, "flow_log_sigma": 1, "inverse_depth": 1, "inverse_depth_log_sigma": 1}
@@ -33,8 +35,9 @@ _EXPORT = "export the network by the model contract (docs/models.md)"
 class Prediction:
     """Network outputs on the grid [h, w], float32: views of buffers that the next prediction overwrites.
 
-    `flow` [2, h, w] in canonical pixels per exposure, signed or double-angle by `representation`; `flow_log_sigma` the natural
-    logarithm of its standard deviation per component; `inverse_depth` (>= 0) in 1/m with `inverse_depth_log_sigma` likewise.
+    `flow` [2, h, w] in canonical pixels per exposure, signed or double-angle by `representation`;
+    `flow_log_sigma` the natural logarithm of its standard deviation per component; `inverse_depth` (>= 0) in
+    1/m with `inverse_depth_log_sigma` likewise.
     """
 
     flow: np.ndarray
@@ -47,9 +50,10 @@ class Prediction:
 class FlowDepthNetwork:
     """A loaded and warmed network; `spec` says what it is and `provider_message` what it runs on.
 
-    `model` is a path or a name for `find_model`. `threads` 0 leaves their number to ONNX Runtime; `spinning` keeps them busy
-    between frames, a little faster at the cost of a processor. TensorRT runs only from an engine that `build_engine` made once,
-    since building takes minutes. Raises ModelError for a file outside the model contract or a provider that cannot run.
+    `model` is a path or a name for `find_model`. `threads` 0 leaves their number to ONNX Runtime; `spinning`
+    keeps them busy between frames, a little faster at the cost of a processor. TensorRT runs only from an
+    engine that `build_engine` made once, since building takes minutes. Raises ModelError for a file outside
+    the model contract or a provider that cannot run.
     """
 
     def __init__(
@@ -63,12 +67,13 @@ class FlowDepthNetwork:
         build_engine: bool = False,
     ) -> None:
         start = time.perf_counter()
+        self._session: Any = None
+        self._binding: Any = None
         path = find_model(model, provider)
         data, sha256, notes = read_model(path, verify_hash=verify_hash)
         try:
             _check_file(OnnxFile.parse(data))
-            cache = _engine_cache(sha256, build_engine) if provider is Provider.TENSORRT else None
-            self._session, runs = _open(data, provider, _options(threads, spinning), cache)
+            self._session, runs = _open(data, sha256, provider, _options(threads, spinning), build_engine)
             self.spec = _read_spec(self._session, path, sha256, notes)
             self._bind()
             self.provider_message = describe(provider, runs)
@@ -89,7 +94,12 @@ class FlowDepthNetwork:
                 "warp the frame into the canonical view of this model"
             )
         self._image[0] = image
-        self._session.run_with_iobinding(self._binding)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's exceptions share no other base
+            raise ModelError(
+                f"model {self.spec.name} failed to run: {_first_line(error)}; try provider cpu"
+            ) from error
         self._check_finite()
         return self._fill_defaults()
 
@@ -98,11 +108,13 @@ class FlowDepthNetwork:
         self._session = self._binding = None
 
     def _bind(self) -> None:
-        """Inputs and outputs live in arrays of ours for good: no allocation and no copy per frame beyond the image."""
+        """Inputs and outputs live in arrays of ours for good: nothing is allocated per frame."""
         spec = self.spec
         rows, columns = spec.height // spec.stride, spec.width // spec.stride
         self._image = np.zeros((1, spec.height, spec.width, 3), np.uint8)
-        self._outputs = {name: np.zeros((1, count, rows, columns), np.float32) for name, count in _CHANNELS.items()}
+        self._outputs = {
+            name: np.zeros((1, count, rows, columns), np.float32) for name, count in _CHANNELS.items()
+        }
         self._produced = [output.name for output in self._session.get_outputs()]
         self._outputs["flow_log_sigma"].fill(np.log(DEFAULT_FLOW_SIGMA_PX))
         self._binding = self._session.io_binding()
@@ -116,8 +128,8 @@ class FlowDepthNetwork:
             finite = np.isfinite(self._outputs[name])
             if not finite.all():
                 raise ModelError(
-                    f"model {self.spec.name} gave {finite.size - np.count_nonzero(finite)} of {finite.size} non-finite values in "
-                    f"'{name}'; try provider cpu: if they persist, the model is at fault"
+                    f"model {self.spec.name} gave {finite.size - np.count_nonzero(finite)} of {finite.size} "
+                    f"non-finite values in '{name}'; try provider cpu: if they persist, the model is at fault"
                 )
 
     def _fill_defaults(self) -> Prediction:
@@ -134,12 +146,16 @@ class FlowDepthNetwork:
 def _check_file(file: OnnxFile) -> None:
     foreign = sorted(set(file.opsets) - {"", "ai.onnx"})
     if foreign or file.functions:
-        raise ModelError(f"operators outside the ONNX standard ({', '.join(foreign) or 'own functions'}) are refused; {_EXPORT}")
+        raise ModelError(
+            f"operators outside the ONNX standard ({', '.join(foreign) or 'own functions'}) are refused; {_EXPORT}"
+        )
     opset = max(file.opsets.values())
     if opset < MIN_OPSET:
         raise ModelError(f"operator set {opset} is older than {MIN_OPSET}; {_EXPORT}")
     if file.external_data:
-        raise ModelError(f"its weights lie in another file, which no hash covers; save it as one file: {_EXPORT}")
+        raise ModelError(
+            f"its weights lie in another file, which no hash covers; save it as one file: {_EXPORT}"
+        )
 
 
 def _options(threads: int, spinning: bool) -> onnxruntime.SessionOptions:
@@ -152,22 +168,21 @@ def _options(threads: int, spinning: bool) -> onnxruntime.SessionOptions:
 
 
 def _open(
-    data: bytes, provider: Provider, options: onnxruntime.SessionOptions, cache: Path | None
+    data: bytes, sha256: str, provider: Provider, options: onnxruntime.SessionOptions, build_engine: bool
 ) -> tuple[onnxruntime.InferenceSession, Provider]:
     try:
-        return open_session(data, provider, options, cache)
+        return open_session(data, sha256, provider, options, build_engine=build_engine)
     except ModelError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions share no other base
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"onnxruntime {onnxruntime.__version__} cannot load it: {reason}; {_EXPORT}") from error
+        reason = _first_line(error)
+        raise ModelError(
+            f"onnxruntime {onnxruntime.__version__} cannot load it: {reason}; {_EXPORT}"
+        ) from error
 
 
-def _engine_cache(sha256: str, build: bool) -> Path:
-    cache = engine_cache_directory(sha256, create=build)
-    if not build and not any(cache.glob("*.engine")):
-        raise ModelError(f"no TensorRT engine in {cache}; build it once with 'blur_imu warm', or choose provider cuda")
-    return cache
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _read_spec(session: onnxruntime.InferenceSession, path: Path, sha256: str, notes: list[str]) -> ModelSpec:
@@ -175,20 +190,26 @@ def _read_spec(session: onnxruntime.InferenceSession, path: Path, sha256: str, n
     if [tensor.name for tensor in inputs] != ["image"]:
         raise ModelError(f"inputs are {[tensor.name for tensor in inputs]} instead of ['image']; {_EXPORT}")
     shape, kind = inputs[0].shape, inputs[0].type
-    sides = [side for side in shape if isinstance(side, int) and side > 0]
-    if kind != "tensor(uint8)" or len(sides) != 4 or len(shape) != 4 or (shape[0], shape[3]) != (1, 3):
-        raise ModelError(f"input 'image' is {kind} {shape} instead of tensor(uint8) [1, H, W, 3] of fixed size; {_EXPORT}")
+    if kind != "tensor(uint8)" or not _is_fixed(shape) or (shape[0], shape[3]) != (1, 3):
+        raise ModelError(
+            f"input 'image' is {kind} {shape} instead of tensor(uint8) [1, H, W, 3] of fixed size; {_EXPORT}"
+        )
     missing = [name for name in _REQUIRED if name not in outputs]
     unknown = sorted(set(outputs) - set(_CHANNELS))
     if missing or unknown:
         raise ModelError(f"outputs are {sorted(outputs)}: missing {missing}, unknown {unknown}; {_EXPORT}")
-    rows, columns = outputs["flow"].shape[-2:] if len(outputs["flow"].shape) == 4 else (0, 0)
+    grid = outputs["flow"].shape[-2:]
     for name, tensor in outputs.items():
-        wanted = [1, _CHANNELS[name], rows, columns]
-        if tensor.type != "tensor(float)" or tensor.shape != wanted or not isinstance(rows, int) or rows < 1:
+        wanted = [1, _CHANNELS[name], *grid]
+        if tensor.type != "tensor(float)" or not _is_fixed(tensor.shape) or tensor.shape != wanted:
             raise ModelError(
-                f"output '{name}' is {tensor.type} {tensor.shape} instead of tensor(float) [1, {_CHANNELS[name]}, H/s, W/s]; {_EXPORT}"
+                f"output '{name}' is {tensor.type} {tensor.shape} instead of "
+                f"tensor(float) [1, {_CHANNELS[name]}, H/s, W/s] of fixed size; {_EXPORT}"
             )
-    size, grid = (shape[2], shape[1]), (columns, rows)
     entries = session.get_modelmeta().custom_metadata_map
-    return make_spec(path, sha256, size, grid, set(outputs), entries, notes)
+    size = (shape[2], shape[1])
+    return make_spec(path, sha256, size, (grid[1], grid[0]), set(outputs), entries, notes)
+
+
+def _is_fixed(shape: list[Any]) -> bool:
+    return len(shape) == 4 and all(isinstance(side, int) and 0 < side <= MAX_SIDE_PX for side in shape)

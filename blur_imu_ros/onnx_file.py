@@ -1,6 +1,7 @@
 """What an ONNX file asks for, read from its bytes before any of it is run: operator sets and files beside it.
 
-Field numbers are those of `onnx.proto` (ONNX IR); only messages that can lead to a tensor are entered, weights are skipped.
+Field numbers are those of `onnx.proto` (ONNX IR); only messages that can lead to a tensor are entered,
+weights are skipped.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ _MAX_DEPTH = 32
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """Operator sets by domain ("" is ONNX's own), whether it defines operators, and whether weights lie outside the file."""
+    """Operator sets by domain ("" is ONNX's own); whether it defines operators; whether weights lie outside it."""
 
     opsets: dict[str, int]
     functions: bool
@@ -59,7 +60,9 @@ def _is_external(message: memoryview, kind: str, depth: int = 0) -> bool:
 def _opset(message: "memoryview | int") -> tuple[str, int]:
     fields = dict(_fields(_message(message)))
     version = fields.get(2, 0)
-    return bytes(_message(fields.get(1, memoryview(b"")))).decode(), version if isinstance(version, int) else 0
+    return bytes(_message(fields.get(1, memoryview(b"")))).decode(), version if isinstance(
+        version, int
+    ) else 0
 
 
 def _message(value: "memoryview | int") -> memoryview:
@@ -69,7 +72,7 @@ def _message(value: "memoryview | int") -> memoryview:
 
 
 def _fields(data: memoryview) -> "Iterator[tuple[int, memoryview | int]]":
-    """Field numbers and values of one protocol-buffer message; fixed-width values are passed as their bytes."""
+    """Field numbers and values of one protocol-buffer message; fixed-width values come as their bytes."""
     position = 0
     while position < len(data):
         key, position = _varint(data, position)

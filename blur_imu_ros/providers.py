@@ -1,7 +1,9 @@
-"""Which ONNX Runtime execution provider runs the network, and what to say when it is not the one that was asked for."""
+"""Which ONNX Runtime execution provider runs the network, and what to say when it is not the one asked for."""
 
+import contextlib
 import enum
 import importlib
+import io
 import os
 import re
 from pathlib import Path
@@ -23,16 +25,22 @@ class Provider(enum.Enum):
 
 _CUDA, _CPU, _TENSORRT = "CUDAExecutionProvider", "CPUExecutionProvider", "TensorrtExecutionProvider"
 _NAMES = {Provider.CUDA: _CUDA, Provider.CPU: _CPU, Provider.TENSORRT: _TENSORRT}
+# Device files of the desktop driver, of Tegra, and of Windows' subsystem for Linux.
+_GPU_NODES = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg")
 _MEND = (
     "install the extra [gpu] (pip uninstall onnxruntime, then pip install 'blur_imu_ros[gpu]') and the NVIDIA driver, "
     "or choose provider auto or cpu"
+)
+_START = (
+    "see that nvidia-smi works and that CUDA and cuDNN are installed (the extra [gpu] brings both), "
+    "or choose provider cpu"
 )
 _NO_TENSORRT = "install the extra [gpu] and the tensorrt package, or choose provider auto, cuda or cpu"
 
 
 def gpu_available() -> bool:
-    """Whether the installed ONNX Runtime was built for CUDA and a GPU of that kind is plugged in."""
-    return _CUDA in onnxruntime.get_available_providers() and _driver_version() is not None
+    """Whether this ONNX Runtime was built for CUDA and the machine has a GPU for it."""
+    return _CUDA in onnxruntime.get_available_providers() and any(Path(node).exists() for node in _GPU_NODES)
 
 
 def attempts(asked: Provider) -> list[Provider]:
@@ -48,22 +56,32 @@ def attempts(asked: Provider) -> list[Provider]:
 
 
 def open_session(
-    model: bytes, asked: Provider, options: onnxruntime.SessionOptions, engine_cache: Path | None
+    model: bytes, sha256: str, asked: Provider, options: onnxruntime.SessionOptions, *, build_engine: bool
 ) -> tuple[onnxruntime.InferenceSession, Provider]:
     """Session of a model on the first provider that works, and which one that is.
 
-    ONNX Runtime falls back to the CPU without an error when a GPU library does not load, so what runs is read back.
+    ONNX Runtime falls back to the CPU without an error when a GPU library does not load, so what runs is read
+    back.
     """
-    if asked is not Provider.CPU and hasattr(onnxruntime, "preload_dlls") and gpu_available():
-        onnxruntime.preload_dlls()
-    for provider in attempts(asked):
-        entries = _session_providers(provider, engine_cache)
-        session = onnxruntime.InferenceSession(model, options, providers=entries)
-        if _NAMES[provider] == session.get_providers()[0]:
+    candidates = attempts(asked)
+    if candidates[0] is not Provider.CPU and hasattr(onnxruntime, "preload_dlls"):
+        # CUDA and cuDNN from pip lie where the loader does not look; what it prints of their absence is said
+        # below.
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+    for provider in candidates:
+        entries = _session_providers(provider, sha256, build_engine)
+        try:
+            session = onnxruntime.InferenceSession(model, options, providers=entries)
+        except Exception:
+            if provider is candidates[-1]:
+                raise
+            continue
+        if session.get_providers()[0] == _NAMES[provider]:
             return session, provider
     raise ModelError(
         f"provider {asked.value} was asked for and is built into this onnxruntime, but it did not start "
-        f"({_readable(session.get_providers())} runs instead); {_mend(asked)}"
+        f"({_readable(session.get_providers())} runs instead); {_START}"
     )
 
 
@@ -72,7 +90,7 @@ def describe(asked: Provider, runs: Provider) -> str:
     available = _readable(onnxruntime.get_available_providers())
     line = f"provider asked: {asked.value}; available: {available}; runs: {runs.value}"
     if asked is Provider.AUTO and runs is Provider.CPU and gpu_available():
-        line += f" (CUDA did not start: {_mend(Provider.CUDA)})"
+        line += f" (cuda did not start: {_START})"
     return line
 
 
@@ -87,16 +105,23 @@ def engine_cache_directory(sha256: str, *, create: bool) -> Path:
         state = folder.stat()
         # Loading an engine runs code: nobody else may have put it there.
         if state.st_uid != os.getuid() or state.st_mode & 0o022:
-            raise ModelError(f"engine cache {folder} can be written by others; remove it and run 'blur_imu warm' again")
+            raise ModelError(
+                f"engine cache {folder} can be written by others; remove it and run 'blur_imu warm' again"
+            )
     return folder
 
 
-def _session_providers(provider: Provider, engine_cache: Path | None) -> list[Any]:
+def _session_providers(provider: Provider, sha256: str, build_engine: bool) -> list[Any]:
     if provider is Provider.CPU:
         return [_CPU]
     if provider is Provider.CUDA:
         return [_CUDA, _CPU]
-    options = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(engine_cache), "trt_fp16_enable": True}
+    cache = engine_cache_directory(sha256, create=build_engine)
+    if not build_engine and not any(cache.glob("*.engine")):
+        raise ModelError(
+            f"no TensorRT engine in {cache}; build it once with 'blur_imu warm', or choose provider cuda"
+        )
+    options = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache), "trt_fp16_enable": True}
     return [(_TENSORRT, options), _CUDA, _CPU]
 
 

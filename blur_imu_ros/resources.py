@@ -10,19 +10,20 @@ PACKAGE = "blur_imu_ros"
 
 
 def share_directory() -> Path:
-    """Folder that holds `models/`: the source tree, or `share/blur_imu_ros` of a pip or colcon installation."""
+    """Folder with `models/` in it: the source tree, or `share/blur_imu_ros` of a pip or colcon installation."""
     package = Path(__file__).resolve().parent
     if (package.parent / "package.xml").is_file():
         return package.parent
-    # A colcon or pip prefix lies some levels above site-packages; a symlinked build is found through the environment.
+    # A colcon or pip prefix lies some levels above site-packages; a symlinked build is found through the
+    # environment.
     prefixes = [*package.parents, *_ament_prefixes(), Path(sys.prefix)]
     for prefix in prefixes:
         candidate = prefix / "share" / PACKAGE
         if candidate.is_dir():
             return candidate
     raise ConfigurationError(
-        f"the shared files of {PACKAGE} lie neither above {package} nor in AMENT_PREFIX_PATH nor in {sys.prefix}; install "
-        "the package again (pip install or colcon build) and source its setup file"
+        f"the shared files of {PACKAGE} lie neither above {package} nor in AMENT_PREFIX_PATH nor in {sys.prefix}; "
+        "install the package again (pip install or colcon build) and source its setup file"
     )
 
 

@@ -41,13 +41,14 @@ def write_model(
     dynamic: bool = False,
     external_data: bool = False,
 ) -> Path:
-    """Write a network whose outputs are the given fields, whatever the image, plus gain times its local brightness.
+    """Write a network that answers every image with the given fields.
 
-    `flow` is [2,h,w] or one vector for all points, in the emitted representation (q for double_angle); the other fields are
-    [h,w] or one number, and a sigma that is None is left out of the network. `brightness_gain` adds gain * mean(image block) / 255
-    to both flow components, so that a test can see that the image arrived. `metadata` overrides entries; None removes one.
-    The remaining arguments break the contract: another opset, a custom operator domain, renamed tensors, a channels-first,
-    float or dynamic input, weights in a file beside the model.
+    `flow` is [2,h,w] or one vector for all points, in the emitted representation (q for double_angle); the
+    other fields are [h,w] or one number, and a sigma that is None is left out of the network.
+    `brightness_gain` adds gain * mean(image block) / 255 to both flow components, so that a test can see that
+    the image arrived. `metadata` overrides entries; None removes one. The remaining arguments break the
+    contract: another opset, a custom operator domain, renamed tensors, a channels-first, float or dynamic
+    input, weights in a file beside the model.
     """
     rows, columns = height // stride, width // stride
     fields = {
@@ -60,9 +61,13 @@ def write_model(
     image = names.get("image", "image")
     nodes = [
         helper.make_node("Cast", [image], ["float_image"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float_image"], ["planes"], perm=[0, 1, 2, 3] if channels_first else [0, 3, 1, 2]),
+        helper.make_node(
+            "Transpose", ["float_image"], ["planes"], perm=[0, 1, 2, 3] if channels_first else [0, 3, 1, 2]
+        ),
         helper.make_node("ReduceMean", ["planes"], ["grey"], axes=[1], keepdims=1),
-        helper.make_node("AveragePool", ["grey"], ["blocks"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+        helper.make_node(
+            "AveragePool", ["grey"], ["blocks"], kernel_shape=[stride] * 2, strides=[stride] * 2
+        ),
     ]
     constants = []
     outputs = []
@@ -80,19 +85,25 @@ def write_model(
     batch: int | str = "batch" if dynamic else 1
     shape = [batch, 3, height, width] if channels_first else [batch, height, width, 3]
     kind = TensorProto.FLOAT if float_input else TensorProto.UINT8
-    graph = helper.make_graph(nodes, "tiny", [helper.make_tensor_value_info(image, kind, shape)], outputs, constants)
+    graph = helper.make_graph(
+        nodes, "tiny", [helper.make_tensor_value_info(image, kind, shape)], outputs, constants
+    )
     imports = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(graph, opset_imports=imports, ir_version=8)
     entries = {**METADATA, "stride": str(stride), **(metadata or {})}
     helper.set_model_props(model, {key: value for key, value in entries.items() if value is not None})
     if external_data:
-        onnx.save_model(model, str(path), save_as_external_data=True, location=f"{path.name}.data", size_threshold=0)
+        onnx.save_model(
+            model, str(path), save_as_external_data=True, location=f"{path.name}.data", size_threshold=0
+        )
     else:
         onnx.save_model(model, str(path))
     return path
 
 
-def _field(values: np.ndarray | tuple[float, float] | float | None, channels: int, rows: int, columns: int) -> np.ndarray | None:
+def _field(
+    values: np.ndarray | tuple[float, float] | float | None, channels: int, rows: int, columns: int
+) -> np.ndarray | None:
     if values is None:
         return None
     array = np.asarray(values, np.float32)

@@ -59,7 +59,9 @@ def opencv_pixels(source: CameraModel, rays: np.ndarray) -> np.ndarray:
     coefficients = np.array(source.distortion)
     if source.model is DistortionModel.EQUIDISTANT:
         return cv2.fisheye.projectPoints(points, zero, zero, source.matrix, coefficients)[0][:, 0]
-    return cv2.projectPoints(points, zero, zero, source.matrix, coefficients if coefficients.size else None)[0][:, 0]
+    return cv2.projectPoints(points, zero, zero, source.matrix, coefficients if coefficients.size else None)[
+        0
+    ][:, 0]
 
 
 def canonical_grid(view: CanonicalView) -> np.ndarray:
@@ -102,7 +104,11 @@ def test_warped_picture_shows_a_spot_where_its_ray_is(lens, size):
 def test_folded_distortion_is_invalid():
     """Strong negative k1 without higher terms folds at r = sqrt(1 / (3 * 0.9))."""
     lens = CameraModel(
-        640, 480, np.array([[300.0, 0, 319.5], [0, 300, 239.5], [0, 0, 1]]), (-0.9, 0, 0, 0, 0), DistortionModel.PLUMB_BOB
+        640,
+        480,
+        np.array([[300.0, 0, 319.5], [0, 300, 239.5], [0, 0, 1]]),
+        (-0.9, 0, 0, 0, 0),
+        DistortionModel.PLUMB_BOB,
     )
     view = CanonicalView(lens, WIDTH, HEIGHT, 150.0)
     radius = np.hypot(*view.rays_of(canonical_grid(view)).T).reshape(HEIGHT, WIDTH)
@@ -113,10 +119,12 @@ def test_folded_distortion_is_invalid():
 
 
 def test_a_fold_that_opens_again_stays_invalid():
-    """k3 > 0 lets the profile rise again beyond the fold: orientation is right there, but the place was seen before."""
+    """k3 > 0 lets the profile rise again beyond the fold, where the picture would be seen twice."""
     coefficients = (-0.9, 0.0, 0.0, 0.0, 0.3)
     matrix = np.array([[200.0, 0, 319.5], [0, 200, 239.5], [0, 0, 1]])
-    view = CanonicalView(CameraModel(640, 480, matrix, coefficients, DistortionModel.PLUMB_BOB), WIDTH, HEIGHT, 110.0)
+    view = CanonicalView(
+        CameraModel(640, 480, matrix, coefficients, DistortionModel.PLUMB_BOB), WIDTH, HEIGHT, 110.0
+    )
     table = np.linspace(0, 3, 300001)
     profile = table * (1 - 0.9 * table**2 + 0.3 * table**6)
     fold = table[np.argmax(np.diff(profile) < 0)]
@@ -180,7 +188,7 @@ def test_strong_shrinking_does_not_alias():
 
 
 def test_binning_and_region_of_interest():
-    """Cut out 400x300 at (120, 100), then bin 2x2: the delivered pixel (i, j) has its centre at full pixel 2 i + 0.5 + 120."""
+    """Cut out 400x300 at (120, 100), then bin 2x2: delivered pixel i is centred on full pixel 2 i + 0.5 + 120."""
     roi = SimpleNamespace(x_offset=120, y_offset=100, width=400, height=300, do_rectify=False)
     part = CameraModel.from_camera_info(camera_info(roi=roi, binning_x=2, binning_y=2))
     full = CameraModel.from_camera_info(camera_info())
@@ -211,7 +219,7 @@ def test_cache_key_changes_with_the_camera_only():
     assert first.cache_key() != CameraModel.from_camera_info(camera_info(binning_x=2)).cache_key()
 
 
-@pytest.mark.parametrize("name, expected", [("", "NONE"), ("none", "NONE"), ("fisheye", "EQUIDISTANT")])
+@pytest.mark.parametrize(("name", "expected"), [("", "NONE"), ("none", "NONE"), ("fisheye", "EQUIDISTANT")])
 def test_names_of_distortion_models(name, expected):
     coefficients = FISHEYE if name == "fisheye" else [0.0] * 5
     model = CameraModel.from_camera_info(camera_info(distortion_model=name, d=coefficients))
@@ -219,7 +227,7 @@ def test_names_of_distortion_models(name, expected):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"k": [0.0] * 9}, "uncalibrated"),
         ({"k": [517.3, 0, 318.6, 0, float("nan"), 255.3, 0, 0, 1]}, "finite"),
@@ -259,7 +267,7 @@ def test_view_beside_the_picture_is_refused():
 
 
 @pytest.mark.parametrize(
-    "image, message",
+    ("image", "message"),
     [
         (np.zeros((480, 320, 3), np.uint8), "320x480.*640x480"),
         (np.zeros((480, 640, 4), np.uint8), "uint8"),
@@ -288,11 +296,13 @@ def test_yaml_is_read_as_the_message_is(tmp_path):
     path = tmp_path / "camera.yaml"
     path.write_text(CAMERA_YAML)
     assert CameraModel.from_yaml(path) == CameraModel.from_camera_info(camera_info())
-    assert CameraModel.from_yaml(path, rectified=True) == CameraModel.from_camera_info(camera_info(), rectified=True)
+    assert CameraModel.from_yaml(path, rectified=True) == CameraModel.from_camera_info(
+        camera_info(), rectified=True
+    )
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("image_width: 640", "lacks 'image_height'"),
         ("[1, 2", "not a camera_info YAML"),

@@ -28,7 +28,8 @@ def shipped(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, expected", [("auto", "quick"), ("small", "quick"), ("large", "careful"), ("quick", "quick"), ("careful", "careful")]
+    ("name", "expected"),
+    [("auto", "quick"), ("small", "quick"), ("large", "careful"), ("quick", "quick"), ("careful", "careful")],
 )
 def test_names_and_sizes(shipped, name, expected):
     assert find_model(name, Provider.CPU) == shipped / f"{expected}.onnx"
@@ -54,7 +55,9 @@ def test_the_hash_of_a_manifest_is_checked(shipped):
     path.write_bytes(data.replace(b"250.8", b"251.8"))
     assert path.read_bytes() != data
     for model in ("quick", path):
-        with pytest.raises(ModelError, match=r"quick.onnx is not the file that manifest.yaml names.*instead of"):
+        with pytest.raises(
+            ModelError, match=r"quick.onnx is not the file that manifest.yaml names.*instead of"
+        ):
             FlowDepthNetwork(model, provider=Provider.CPU)
     unchecked = FlowDepthNetwork("quick", provider=Provider.CPU, threads=1, verify_hash=False)
     assert any("no hash was checked" in note for note in unchecked.spec.notes)
@@ -66,7 +69,7 @@ def test_a_model_of_ones_own_runs_with_a_note(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, message",
+    ("name", "message"),
     [
         ("huge", r"no model 'huge'.*'quick', 'careful', 'small', 'large'"),
         ("/nowhere/net.onnx", "model file /nowhere/net.onnx does not exist"),
@@ -87,12 +90,12 @@ def test_a_model_missing_from_disk_is_named(shipped):
 def test_a_folder_is_no_model(tmp_path):
     folder = tmp_path / "net.onnx"
     folder.mkdir()
-    with pytest.raises(ModelError, match="net.onnx"):
+    with pytest.raises(ModelError, match=r"net\.onnx does not exist"):
         FlowDepthNetwork(folder, provider=Provider.CPU)
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         (("file: quick.onnx", "file: ../quick.onnx"), "must lie beside the manifest"),
         (("size: small", "size: tiny"), "size 'tiny'"),
@@ -115,5 +118,5 @@ def test_the_engine_cache_is_private_and_keyed(tmp_path, monkeypatch):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert folder != providers.engine_cache_directory("b" * 64, create=False)
     folder.chmod(0o777)
-    with pytest.raises(ModelError, match="written by others"):
+    with pytest.raises(ModelError, match=r"written by others"):
         providers.engine_cache_directory("a" * 64, create=False)

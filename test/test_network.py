@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx_models import write_model
 
+from blur_imu_ros import providers
 from blur_imu_ros.errors import ImageError, ModelError
 from blur_imu_ros.network import FlowDepthNetwork, FlowRepresentation, Provider
 
@@ -23,7 +24,12 @@ def test_outputs_reach_the_prediction(tmp_path, representation, stride):
     flow = np.random.default_rng(0).normal(size=(2, rows, columns)).astype(np.float32)
     depth = np.linspace(0.1, 2.0, rows * columns, dtype=np.float32).reshape(rows, columns)
     path = write_model(
-        tmp_path / "net.onnx", stride=stride, flow=flow, inverse_depth=depth, flow_log_sigma=-0.5, inverse_depth_log_sigma=-1.5,
+        tmp_path / "net.onnx",
+        stride=stride,
+        flow=flow,
+        inverse_depth=depth,
+        flow_log_sigma=-0.5,
+        inverse_depth_log_sigma=-1.5,
         metadata={"flow_representation": representation.value},
     )
     prediction = load(path).predict(GREY)
@@ -48,7 +54,9 @@ def test_the_image_reaches_the_network(tmp_path):
 
 
 def test_spec_holds_the_metadata(tmp_path):
-    path = write_model(tmp_path / "net.onnx", metadata={"covariance_scale": "[1, 2, 3, 4, 5, 6.5]", "min_blur_px": "0.7"})
+    path = write_model(
+        tmp_path / "net.onnx", metadata={"covariance_scale": "[1, 2, 3, 4, 5, 6.5]", "min_blur_px": "0.7"}
+    )
     spec = load(path).spec
     assert (spec.name, spec.path) == ("net", path)
     assert (spec.width, spec.height, spec.stride, spec.focal_px) == (320, 224, 4, 250.8)
@@ -61,11 +69,21 @@ def test_spec_holds_the_metadata(tmp_path):
 
 
 def test_missing_sigmas_and_calibration_get_defaults_and_notes(tmp_path):
-    keys = ("independent_fraction", "covariance_scale", "depth_scale_sigma", "min_blur_px", "stride", "flow_unit")
+    keys = (
+        "independent_fraction",
+        "covariance_scale",
+        "depth_scale_sigma",
+        "min_blur_px",
+        "stride",
+        "flow_unit",
+    )
     depth = np.full((56, 80), 0.5, np.float32)
     depth[:, :40] = -0.1
     path = write_model(
-        tmp_path / "net.onnx", inverse_depth=depth, flow_log_sigma=None, inverse_depth_log_sigma=None,
+        tmp_path / "net.onnx",
+        inverse_depth=depth,
+        flow_log_sigma=None,
+        inverse_depth_log_sigma=None,
         metadata=dict.fromkeys((*keys, "training_run", "licence")),
     )
     network = load(path)
@@ -81,7 +99,9 @@ def test_missing_sigmas_and_calibration_get_defaults_and_notes(tmp_path):
 
 
 def test_extreme_sigmas_are_limited(tmp_path):
-    prediction = load(write_model(tmp_path / "net.onnx", flow_log_sigma=5000.0, inverse_depth_log_sigma=-300.0)).predict(GREY)
+    prediction = load(
+        write_model(tmp_path / "net.onnx", flow_log_sigma=5000.0, inverse_depth_log_sigma=-300.0)
+    ).predict(GREY)
     assert np.isfinite(np.exp(prediction.flow_log_sigma)).all()
     assert (np.exp(prediction.inverse_depth_log_sigma) > 0).all()
 
@@ -96,7 +116,7 @@ def test_non_finite_output_is_refused_by_name(tmp_path, field, value):
 
 
 @pytest.mark.parametrize(
-    "broken, message",
+    ("broken", "message"),
     [
         ({"metadata": {"focal_px": None}}, "'focal_px' is missing"),
         ({"metadata": {"focal_px": "wide"}}, "'focal_px' is 'wide'"),
@@ -136,7 +156,9 @@ def test_external_data_in_an_attribute_of_a_subgraph_is_found(tmp_path):
     hidden.data_location = onnx.TensorProto.EXTERNAL
     constant = helper.make_node("Constant", [], ["value"], value=hidden)
     branch = helper.make_graph([constant], "branch", [], [helper.make_tensor_value_info("value", 1, [1])])
-    model.graph.node.append(helper.make_node("If", ["blocks"], ["unused"], then_branch=branch, else_branch=branch))
+    model.graph.node.append(
+        helper.make_node("If", ["blocks"], ["unused"], then_branch=branch, else_branch=branch)
+    )
     onnx.save_model(model, str(path))
     with pytest.raises(ModelError, match="weights lie in another file"):
         load(path)
@@ -146,9 +168,18 @@ def test_damaged_files_are_refused(tmp_path):
     whole = write_model(tmp_path / "net.onnx").read_bytes()
     damaged = tmp_path / "damaged.onnx"
     generator = np.random.default_rng(3)
-    for data in (b"", b"garbage", b"\x80\x04.", bytes(64), whole[:100], whole[: len(whole) // 2], whole[:-1], generator.bytes(5000)):
+    for data in (
+        b"",
+        b"garbage",
+        b"\x80\x04.",
+        bytes(64),
+        whole[:100],
+        whole[: len(whole) // 2],
+        whole[:-1],
+        generator.bytes(5000),
+    ):
         damaged.write_bytes(data)
-        with pytest.raises(ModelError, match="damaged.onnx"):
+        with pytest.raises(ModelError, match=r"damaged\.onnx: "):
             load(damaged)
 
 
@@ -182,7 +213,64 @@ def test_auto_runs_somewhere_and_says_where(tmp_path):
 def test_an_absent_provider_is_refused_with_the_cure(tmp_path, provider):
     import onnxruntime
 
-    if f"{provider.value}executionprovider" in (name.lower() for name in onnxruntime.get_available_providers()):
+    if f"{provider.value}executionprovider" in (
+        name.lower() for name in onnxruntime.get_available_providers()
+    ):
         pytest.skip(f"this onnxruntime has {provider.value}")
     with pytest.raises(ModelError, match=rf"{provider.value} was asked for but.* only .*cpu.*\[gpu\]"):
         load(write_model(tmp_path / "net.onnx"), provider=provider)
+
+
+def test_a_provider_that_does_not_start_is_noticed(tmp_path, monkeypatch):
+    """ONNX Runtime then runs on the CPU without an error; only its availability is pretended here."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has cuda")
+    path = write_model(tmp_path / "net.onnx")
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(providers, "_GPU_NODES", (str(tmp_path),))
+    with pytest.raises(
+        ModelError, match=r"cuda was asked for .* did not start \(cpu runs instead\).*nvidia-smi"
+    ):
+        load(path, provider=Provider.CUDA)
+    network = load(path, provider=Provider.AUTO)
+    assert "available: cuda, cpu; runs: cpu (cuda did not start" in network.provider_message
+
+
+def test_an_output_of_another_size_than_declared_is_refused(tmp_path):
+    """Its size comes from the image's values, so only running the graph shows it; memory must not be overrun."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    path = write_model(tmp_path / "net.onnx", rename={"inverse_depth": "declared"})
+    model = onnx.load(path)
+    larger = numpy_helper.from_array(np.array([1, 1, 112, 160], np.int64), "larger")
+    model.graph.initializer.append(larger)
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMin", ["float_image"], ["least"], keepdims=0),
+            helper.make_node("Cast", ["least"], ["whole"], to=onnx.TensorProto.INT64),
+            helper.make_node("Sub", ["whole", "whole"], ["nought"]),
+            helper.make_node("Add", ["larger", "nought"], ["shape"]),
+            helper.make_node("Expand", ["least", "shape"], ["inverse_depth"]),
+        ]
+    )
+    del model.graph.output[2]
+    model.graph.output.append(helper.make_tensor_value_info("inverse_depth", 1, [1, 1, 56, 80]))
+    onnx.save_model(model, str(path))
+    with pytest.raises(ModelError, match=r"net.onnx: .*(failed to run|instead of)"):
+        load(path)
+
+
+def test_an_unbounded_input_is_refused(tmp_path):
+    import onnx
+
+    path = write_model(tmp_path / "net.onnx")
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 10**7
+    onnx.save_model(model, str(path))
+    with pytest.raises(ModelError, match=r"net.onnx: "):
+        load(path)
