@@ -1,8 +1,9 @@
 """Time offset and rotation between a camera and a gyro, from the angular velocities that both report.
 
 Model: w_camera(t) = R w_gyro(t + offset), both constant for the recording; w_camera averages over the exposure, so the
-gyro is averaged over it too. R is found in closed form (Wahba's problem by SVD) for every candidate offset, and the
-offset by search over the correlation of the two, which a wrong exposure (a common scale) leaves unchanged.
+gyro is averaged over it too. Neither the signs of w_camera nor its scale (a wrong exposure) need be right: offsets are
+ranked by the correlation of the two turning speeds, R is found from several starts by turning each w_camera to the side
+of its prediction and solving Wahba's problem in closed form (SVD), and both are then refined together.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ LONGEST_OFFSET_S = 0.5
 COARSE_STEP_S = 0.005
 FINE_STEP_S = 0.0005
 MOST_ROUNDS = 8
+SUMMITS = 4
+STARTS = 32
 FEWEST_FRAMES = 20
-LEAST_CORRELATION = 0.5
+# Of vectors that have nothing in common, each turned to the better side, the correlation is already 0.5 to 0.6.
+LEAST_CORRELATION = 0.75
 # One sigma of the least certain direction of R beyond which the rotation is called unobserved (10 degrees).
 LARGEST_ROTATION_SIGMA = np.radians(10)
 
@@ -78,23 +82,20 @@ class Gyro:
 
 
 def align(stamps_ns: np.ndarray, w: np.ndarray, sigma: np.ndarray, exposure_s: np.ndarray, gyro: Gyro) -> Alignment:
-    """Align n camera angular velocities w [n, 3] rad/s, sigma [n] rad/s, to a gyro.
-
-    The signs of w need only be right for most frames: once R is roughly known it tells the sign of each.
-    """
+    """Align n camera angular velocities w [n, 3] rad/s of any sign, sigma [n] rad/s, to a gyro."""
     if len(gyro.stamps_ns) < 2:
         return _failed(AlignmentProblem.TOO_FEW_FRAMES)
     weight = 1.0 / (sigma**2 + np.median(sigma) ** 2)
-    coarse = np.arange(-LONGEST_OFFSET_S, LONGEST_OFFSET_S + COARSE_STEP_S / 2, COARSE_STEP_S)
-    correlation = [_match(w, weight, gyro.mean_rates(stamps_ns, exposure_s, d))[0] for d in coarse]
-    if np.isnan(correlation).all():
+    grid = np.arange(-LONGEST_OFFSET_S, LONGEST_OFFSET_S + COARSE_STEP_S / 2, COARSE_STEP_S)
+    speeds = np.array([_speed_correlation(w, weight, gyro.mean_rates(stamps_ns, exposure_s, d)) for d in grid])
+    if np.isnan(speeds).all():
         return _failed(AlignmentProblem.TOO_FEW_FRAMES)
-    best = int(np.nanargmax(correlation))
-    if correlation[best] < LEAST_CORRELATION:
-        return _failed(AlignmentProblem.NO_CORRELATION, correlation[best])
-    if best in (0, len(coarse) - 1):
-        return _failed(AlignmentProblem.OFFSET_AT_LIMIT, correlation[best])
-    offset = float(coarse[best])
+    ranked = [_any_sign(w, weight, gyro.mean_rates(stamps_ns, exposure_s, grid[i])) for i in _summits(speeds)]
+    best = int(np.argmax([correlation for correlation, _ in ranked]))
+    correlation, w = ranked[best]
+    offset = float(grid[_summits(speeds)[best]])
+    if correlation < LEAST_CORRELATION:
+        return _failed(AlignmentProblem.NO_CORRELATION, correlation)
     for _ in range(MOST_ROUNDS):
         before = offset
         rates = gyro.mean_rates(stamps_ns, exposure_s, offset)
@@ -104,7 +105,55 @@ def align(stamps_ns: np.ndarray, w: np.ndarray, sigma: np.ndarray, exposure_s: n
         offset = _peak(fine, [_match(w, robust, gyro.mean_rates(stamps_ns, exposure_s, d))[0] for d in fine])
         if abs(offset - before) < FINE_STEP_S:
             break
+    if abs(offset) > LONGEST_OFFSET_S - COARSE_STEP_S:
+        return _failed(AlignmentProblem.OFFSET_AT_LIMIT, correlation)
     return _with_uncertainty(offset, w, robust, stamps_ns, exposure_s, gyro)
+
+
+def _speed_correlation(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> float:
+    """Weighted Pearson correlation of the lengths, which know neither sign, rotation nor scale."""
+    known = np.isfinite(rates).all(axis=1)
+    if known.sum() < FEWEST_FRAMES:
+        return np.nan
+    k = weight[known] / weight[known].sum()
+    a, b = np.linalg.norm(w[known], axis=1), np.linalg.norm(rates[known], axis=1)
+    a, b = a - k @ a, b - k @ b
+    total = np.sqrt((k @ a**2) * (k @ b**2))
+    return float(k @ (a * b) / total) if total > 0 else 0.0
+
+
+def _summits(speeds: np.ndarray) -> np.ndarray:
+    """Indices of the highest local maxima, the highest first."""
+    padded = np.concatenate([[-np.inf], np.nan_to_num(speeds, nan=-np.inf), [-np.inf]])
+    peaks = np.flatnonzero((padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & np.isfinite(padded[1:-1]))
+    return peaks[np.argsort(-speeds[peaks])][:SUMMITS]
+
+
+def _any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
+    """Best correlation over rotations and the sign of every frame; and w [n, 3] with those signs."""
+    best = (-np.inf, w)
+    for start in _rotations(STARTS):
+        predicted, rotation = rates @ start.T, start
+        for _ in range(10):
+            turned = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)[:, None] * w
+            correlation, rotation, _ = _match(turned, weight, rates)
+            predicted = rates @ rotation.T
+        if correlation > best[0]:
+            best = (correlation, turned)
+    return best
+
+
+def _rotations(count: int) -> np.ndarray:
+    """Rotation matrices [count, 3, 3] spread over all directions, the same ones every time."""
+    q = np.random.default_rng(0).normal(size=(count, 4))
+    a, b, c, d = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    return np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a - b * b + c * c - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a - b * b - c * c + d * d],
+        ]
+    ).transpose(2, 0, 1)
 
 
 def _match(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray, float]:

@@ -41,8 +41,8 @@ def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> No
     assert found.scale == pytest.approx(1, abs=0.03)
 
 
-def test_wrong_signs_and_a_wrong_exposure_do_not_matter() -> None:
-    found = recording(offset_s=0.05, flipped=0.2, scale=1.6)
+def test_unknown_signs_and_a_wrong_exposure_do_not_matter() -> None:
+    found = recording(offset_s=0.05, flipped=0.5, scale=1.6)
     assert found.usable
     assert found.offset_s == pytest.approx(0.05, abs=0.003)
     assert angle(found.rotation, ROTATION) < np.radians(2)
