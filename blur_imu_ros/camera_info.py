@@ -21,6 +21,7 @@ _NAMES = {
     "fisheye": DistortionModel.EQUIDISTANT,
 }
 MAX_SIDE_PX = 16384  # fixed-point maps hold 16-bit coordinates
+MAX_COEFFICIENT = 1e9  # even k3 of a long lens stays below
 FOCAL_RANGE = (0.02, 200.0)  # of the longer side: outside it no lens exists, but wrong units and garbage do
 
 
@@ -173,8 +174,11 @@ def _check_matrix(matrix: np.ndarray, longer_side: int) -> None:
 
 
 def _checked_coefficients(values: tuple[float, ...], model: DistortionModel) -> tuple[float, ...]:
-    if not np.isfinite(values).all():
-        raise CameraError(f"distortion coefficients {tuple(values)} are not all finite; {_CALIBRATE}")
+    if not (np.abs(values) <= MAX_COEFFICIENT).all():
+        raise CameraError(
+            f"distortion coefficients {[float(value) for value in values]} are not all finite and below "
+            f"{MAX_COEFFICIENT:g}; {_CALIBRATE}"
+        )
     coefficients = tuple(float(value) for value in values)
     longest = model.coefficient_counts[-1]
     # Drivers pad: zeros after the last coefficient of the model say nothing.

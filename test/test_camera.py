@@ -240,6 +240,7 @@ def test_names_of_distortion_models(name, expected):
         ({"width": 0}, "0 x 480"),
         ({"width": 2**31}, "whole numbers"),
         ({"d": [float("nan")] * 5}, "finite"),
+        ({"d": [0.1, 0.2, 1e300, 0, 0]}, "below 1e"),
         ({"d": [0.1, 0.2, 0.3]}, "3 distortion coefficients"),
         ({"d": [0.1] * 8}, "8 distortion coefficients"),
         ({"distortion_model": ""}, "5 distortion coefficients for the model none"),
@@ -253,6 +254,32 @@ def test_names_of_distortion_models(name, expected):
 def test_wrong_camera_info_is_refused(changes, message):
     with pytest.raises(CameraError, match=message):
         CameraModel.from_camera_info(camera_info(**changes))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(4))
+def test_any_camera_info_gives_a_sound_view_or_a_camera_error(seed):
+    generator = np.random.default_rng(seed)
+    special = [0, -1, 1e-9, 1e9, 1e300, float("nan"), float("inf"), 0.5, 5]
+    answered = 0
+    for _ in range(60):
+        model, count = [("plumb_bob", 5), ("rational_polynomial", 8), ("equidistant", 4)][generator.integers(3)]
+        matrix = camera_info().k
+        matrix[0] *= 10 ** generator.uniform(-1, 1)
+        coefficients = list(generator.normal(size=count) * 10 ** generator.uniform(-4, 1.5))
+        for values in (matrix, coefficients):
+            if generator.random() < 0.2:
+                values[generator.integers(len(values))] = special[generator.integers(len(special))]
+        info = camera_info(k=matrix, d=coefficients, distortion_model=model)
+        try:
+            view = CanonicalView(CameraModel.from_camera_info(info), WIDTH, HEIGHT, FOCAL)
+        except CameraError:
+            continue
+        answered += 1
+        assert np.isfinite(view.focal_px)
+        assert view.focal_px >= FOCAL
+        assert (view.warp(np.full((480, 640), 200, np.uint8))[view.valid] == 200).all()
+    assert answered > 20
 
 
 def test_uncalibrated_projection_is_refused_for_rectified_images():
