@@ -1,0 +1,120 @@
+"""`python -m training keyframes`: rooms seen from many places, one RGB-D key frame file per view."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from training.asset_split import Split
+from training.keyframe import encode_linear
+from training.pack import Pack
+from training.renderer import FAR_M, Renderer, look_along
+from training.rooms import Room, build_room
+
+WIDTH, HEIGHT, FOCAL_PX = 512, 384, 320.0
+NEAREST_M, MEDIAN_M = 0.35, (0.6, 5.0)
+PROBE_SHRINK = 4
+TRIES = 25
+GREY = 0.18
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
+    parser.add_argument("--split", choices=[s.value for s in Split], default=Split.TRAIN.value)
+    parser.add_argument("--rooms", type=int, default=200)
+    parser.add_argument("--first-room", type=int, default=0)
+    parser.add_argument("--views", type=int, default=6, help="views per room")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    indices = range(arguments.first_room, arguments.first_room + arguments.rooms)
+    work = partial(_write_rooms, arguments.pack, Split(arguments.split), arguments.views, arguments.seed, arguments.out)
+    shares = [list(indices)[k :: arguments.workers] for k in range(arguments.workers)]
+    if arguments.workers == 1:
+        written = [work(shares[0])]
+    else:
+        with ProcessPoolExecutor(arguments.workers) as workers:
+            written = list(workers.map(work, shares))
+    print(f"{sum(written)} key frames in {arguments.out}")
+    return 0
+
+
+def _write_rooms(pack_folder: Path, split: Split, views: int, seed: int, out: Path, indices: list[int]) -> int:
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    pack, renderer, written = Pack(pack_folder, split), Renderer(), 0
+    for index in indices:
+        if (out / f"room{index:05d}_0.npz").exists():
+            continue
+        room = build_room(pack, index, seed)
+        renderer.load(room.scene)
+        rng = np.random.default_rng((seed, index, 1))
+        for view, pose in enumerate(camera_poses(room, renderer, rng, views)):
+            save_view(out / f"room{index:05d}_{view}.npz", *expose(*render_view(renderer, pose), rng), pose, index, split)
+            written += 1
+    return written
+
+
+def render_view(renderer: Renderer, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return renderer.render(pose, FOCAL_PX, WIDTH, HEIGHT)
+
+
+def expose(colour: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Scale the scene so that its log-mean luminance is near mid grey, as an automatic exposure would."""
+    luminance = colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    mean = np.exp(np.log(luminance + 1e-3 * luminance.mean() + 1e-6).mean())
+    return colour * np.float32(GREY * np.exp(rng.normal(0, 0.4)) / mean), depth
+
+
+def save_view(path: Path, colour: np.ndarray, depth: np.ndarray, pose: np.ndarray, room: int, split: Split) -> None:
+    """Write one key frame in a single step, so that a reader never sees half a file.
+
+    colour uint16 [H,W,3] as keyframe.encode_linear; inverse_depth float16 [H,W] 1/m; focal_px; pose camera-to-world [4,4].
+    """
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, colour=encode_linear(colour), inverse_depth=(1 / depth).astype(np.float16), focal_px=np.float32(FOCAL_PX),
+                 pose=pose.astype(np.float32), room=np.int32(room), split=np.array(split.value))  # fmt: skip
+    temporary.rename(path)
+
+
+def camera_poses(room: Room, renderer: Renderer, rng: np.random.Generator, count: int) -> list[np.ndarray]:
+    """Up to `count` camera-to-world poses with a fair view; the renderer must have the room loaded."""
+    poses: list[np.ndarray] = []
+    for _ in range(TRIES * count):
+        if len(poses) == count:
+            break
+        pose = _candidate(room, rng)
+        depth = renderer.render(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)[1]
+        clear = depth.min() > NEAREST_M and MEDIAN_M[0] < np.median(depth) < MEDIAN_M[1] and (depth > 0.9 * FAR_M).mean() < 0.02
+        if clear and (np.std(1 / depth) > 0.03 or rng.random() < 0.2):
+            poses.append(pose)
+    return poses
+
+
+def _candidate(room: Room, rng: np.random.Generator) -> np.ndarray:
+    """A hand-held (70 %), ground robot (15 %) or drone (15 %) pose, in general looking at something."""
+    size, kind = np.array(room.size), rng.random()
+    target = rng.uniform((0.2, 0.2, 0.3), size - 0.2)
+    if room.focus and rng.random() < 0.85:
+        weights = np.array([f.weight for f in room.focus])
+        target = np.array(room.focus[int(rng.choice(len(weights), p=weights / weights.sum()))].place)
+    target = target + rng.normal(0, 0.2, 3)
+    height = rng.uniform(0.6, 1.9) if kind < 0.7 else rng.uniform(0.2, 0.6) if kind < 0.85 else rng.uniform(0.4, size[2] - 0.3)
+    angle, distance = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
+    position = np.array([target[0] + distance * np.cos(angle), target[1] + distance * np.sin(angle), height])
+    position = np.clip(position, 0.25, size - 0.25)
+    if kind >= 0.7 and kind < 0.85:
+        target[2] = height + rng.normal(0, 0.15)
+    forward = target - position
+    if np.linalg.norm(forward[:2]) < 0.1:
+        forward[:2] += rng.normal(0, 0.2, 2)
+    return look_along(position, forward, float(rng.normal(0, 0.12)))
