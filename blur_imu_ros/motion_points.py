@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ImageError
-from .motion_field import Array, double_angle, flow_up_to_sign, rotation_rows, translation_rows
 from .model_spec import FlowRepresentation
+from .motion_field import Array, double_angle, flow_up_to_sign, rotation_rows, translation_rows
 
 MINIMUM_POINTS = 12
 _MINIMUM_SIGMA_PX = 1e-6
@@ -77,14 +77,14 @@ def motion_points(
     sigma = np.asarray(flow_sigma, dtype=np.float64).ravel()
     depth = np.asarray(inverse_depth, dtype=np.float64).ravel()
     depth_sigma = np.asarray(inverse_depth_sigma, dtype=np.float64).ravel()
-    usable = np.isfinite(flow[0] + flow[1] + sigma + depth + depth_sigma) & (depth > 0)
+    usable = np.isfinite(flow[0] + flow[1] + sigma + depth + depth_sigma) & (depth >= 0)
     if valid is not None:
         usable &= valid.ravel()
     index = np.flatnonzero(usable)
     if index.size < MINIMUM_POINTS:
         raise ImageError(
-            f"only {index.size} of {usable.size} points of the flow grid are usable (inside the view, finite, positive "
-            f"depth) and {MINIMUM_POINTS} are needed: check the intrinsics, the border and the model"
+            f"only {index.size} of {usable.size} points of the flow grid are usable (inside the view, finite, depth not "
+            f"negative) and {MINIMUM_POINTS} are needed: check the intrinsics, the border and the model"
         )
     grid_count = index.size
     if maximum is not None and grid_count > maximum:

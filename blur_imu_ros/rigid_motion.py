@@ -1,0 +1,31 @@
+"""Where the points of one view lie in a neighbouring one: finite rigid motion at constant velocity."""
+
+import numpy as np
+
+from .motion_field import Array
+
+
+def displacement(twist: Array, interval_s: float) -> tuple[Array, Array]:
+    """Rotation [3, 3] and translation [3] that carry a static point's camera coordinates over an interval.
+
+    For a camera moving with twist [6] a point obeys dX/dt = -w x X - v, so X(t + dt) = R X(t) + t is the exponential of
+    -twist dt, exact for rotations of any size (Rodrigues; Murray, Li & Sastry 1994, section 2.3).
+    """
+    w, v = -twist[:3] * interval_s, -twist[3:] * interval_s
+    angle = float(np.sqrt(w @ w))
+    cross = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
+    if angle < 1e-6:
+        return np.eye(3) + cross, v
+    sine, versine = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
+    square = cross @ cross
+    return np.eye(3) + sine * cross + versine * square, v + (versine * cross + (1 - sine) / angle**2 * square) @ v
+
+
+def reproject(x: Array, y: Array, focal_px: float, inverse_depth: Array, twist: Array, interval_s: float) -> Array:
+    """Pixels [2, N] from the principal point at which points x, y [N] of known inverse depth [N] (1/m) are seen
+    `interval_s` later (earlier where negative); NaN where a point passes behind the camera."""
+    rotation, translation = displacement(twist, interval_s)
+    rays = np.stack([x / focal_px, y / focal_px, np.ones_like(x)])
+    moved = rotation @ rays + translation[:, None] * inverse_depth
+    depth = np.where(moved[2] > 0.05, moved[2], np.nan)
+    return focal_px * moved[:2] / depth
