@@ -1,0 +1,259 @@
+"""Real processes over real DDS for the tests of the node: the node as a subprocess, and a camera with listeners here."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Before rclpy is imported: discovery stays on this machine and apart from other tests that run here.
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TwistWithCovarianceStamped
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image, Imu
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_NODE = "import sys; from blur_imu_ros.node import main; sys.exit(main())"
+WIDTH, HEIGHT = 160, 120
+EXPOSURE_S = 0.01
+PERIOD_S = 1 / 30
+
+
+class NodeProcess:
+    """`blur_imu_node` in a process of its own, its output in a file."""
+
+    def __init__(
+        self, log: Path, *, name: str = "/blur_imu", arguments: tuple[str, ...] = (), **parameters: object
+    ) -> None:
+        command = [sys.executable, "-c", RUN_NODE, "--ros-args", *arguments]
+        for key, value in parameters.items():
+            command += ["-p", f"{key}:={str(value).lower() if isinstance(value, bool) else value}"]
+        path = os.pathsep.join([str(ROOT), str(ROOT / "pip_ros" / "src"), os.environ.get("PYTHONPATH", "")])
+        self.name = name
+        self.log_file = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, float]:
+        """Send a signal; return exit code and seconds until the end."""
+        start = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        return code, time.monotonic() - start
+
+    def resident_mb(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+    def kill(self) -> None:
+        if self.alive:
+            self.process.kill()
+            self.process.wait(20)
+
+
+class Rig:
+    """A camera driver and a consumer of the node's topics, spinning in a thread of this process."""
+
+    def __init__(self, node_name: str = "/blur_imu", namespace: str = "") -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("rig", namespace=namespace, context=self.context)
+        self.node_name = node_name
+        self.imu: list[Imu] = []
+        self.twist: list[TwistWithCovarianceStamped] = []
+        self.status: list[DiagnosticStatus] = []
+        self.sent = 0
+        self._lock = threading.Condition()
+        self.image_publisher = self.node.create_publisher(Image, "image", qos_profile_sensor_data)
+        self.info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.node.create_subscription(Imu, f"{node_name}/imu", lambda m: self._keep(self.imu, m), 1000)
+        self.node.create_subscription(
+            TwistWithCovarianceStamped, f"{node_name}/twist", lambda m: self._keep(self.twist, m), 1000
+        )
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._keep_status, 100)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join(5)
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _keep(self, store: list, message: object) -> None:
+        with self._lock:
+            store.append(message)
+            self._lock.notify_all()
+
+    def _keep_status(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == self.node_name:
+                self._keep(self.status, status)
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 30) -> bool:
+        """Wait until something that arrived makes the condition true."""
+        with self._lock:
+            return self._lock.wait_for(condition, timeout_s)
+
+    def wait_for_status(
+        self, condition: Callable[[DiagnosticStatus], bool], timeout_s: float = 30
+    ) -> DiagnosticStatus:
+        """Return the next status from now on that fulfils the condition; fail with the last one seen."""
+        start = len(self.status)
+        found = self.wait_for(lambda: any(condition(status) for status in self.status[start:]), timeout_s)
+        assert found, (
+            f"no such status within {timeout_s} s; the last was {self.status[-1] if self.status else None}"
+        )
+        return next(status for status in self.status[start:] if condition(status))
+
+    def wait_until_listened(self, node: NodeProcess, timeout_s: float = 40) -> None:
+        """Wait until the node is active: it subscribes to image and camera info, and its outputs are matched."""
+        publishers = (self.image_publisher, self.info_publisher)
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end and node.alive:
+            outputs = self.node.count_publishers(f"{self.node_name}/imu")
+            if outputs and all(publisher.get_subscription_count() for publisher in publishers):
+                time.sleep(0.3)
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the node did not subscribe within {timeout_s} s; its log:\n{node.log}")
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def send(
+        self, stamp_ns: int | None = None, *, image: Image | None = None, info: CameraInfo | None = None
+    ) -> int:
+        """Publish camera info and image with one stamp; return it."""
+        stamp_ns = self.now_ns() if stamp_ns is None else stamp_ns
+        info = info or camera_info()
+        image = image or frame()
+        for message in (info, image):
+            message.header.frame_id = "camera_optical_frame"
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        self.info_publisher.publish(info)
+        self.image_publisher.publish(image)
+        self.sent += 1
+        return stamp_ns
+
+    def stream(self, count: int, **arguments: object) -> list[int]:
+        """Send frames at camera rate; return their stamps."""
+        stamps = []
+        due = time.monotonic()
+        for _ in range(count):
+            stamps.append(self.send(**arguments))
+            due += PERIOD_S
+            time.sleep(max(0.0, due - time.monotonic()))
+        return stamps
+
+    def stream_until(self, condition: Callable[[], bool], timeout_s: float = 20) -> float:
+        """Send frames at camera rate until the condition holds; return the seconds it took."""
+        start = time.monotonic()
+        while not condition():
+            assert time.monotonic() - start < timeout_s, f"not within {timeout_s} s; last: {self.status[-1:]}"
+            self.stream(1)
+        return time.monotonic() - start
+
+    def change_state(self, transition: int) -> bool:
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.call(ChangeState, "change_state", request).success
+
+    def state(self) -> str:
+        return self.call(GetState, "get_state", GetState.Request()).current_state.label
+
+    def set_parameter(self, name: str, value: object) -> tuple[bool, str]:
+        message: ParameterMessage = Parameter(name, value=value).to_parameter_msg()
+        result = self.call(
+            SetParameters, "set_parameters", SetParameters.Request(parameters=[message])
+        ).results[0]
+        return result.successful, result.reason
+
+    def call(self, kind: type, name: str, request: object, timeout_s: float = 30) -> object:
+        client = self.node.create_client(kind, f"{self.node_name}/{name}")
+        try:
+            assert client.wait_for_service(timeout_s), f"service {name} is not offered"
+            future = client.call_async(request)
+            end = time.monotonic() + timeout_s
+            while not future.done() and time.monotonic() < end:
+                time.sleep(0.01)
+            assert future.done(), f"service {name} did not answer"
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+
+@contextmanager
+def running(rig: Rig, node: NodeProcess) -> Iterator[None]:
+    """Wait until the node is active, and let nothing of it survive."""
+    try:
+        rig.wait_until_listened(node)
+        yield
+    finally:
+        node.kill()
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
+
+
+def drops(status: DiagnosticStatus) -> dict[str, int]:
+    """Drops by cause, those that happened."""
+    prefix = "images dropped: "
+    found = {
+        key[len(prefix) :]: int(value) for key, value in values(status).items() if key.startswith(prefix)
+    }
+    return {cause: count for cause, count in found.items() if count}
+
+
+def camera_info(width: int = WIDTH, height: int = HEIGHT) -> CameraInfo:
+    """A camera of about 65 degrees without distortion."""
+    focal = 0.78 * width
+    info = CameraInfo(width=width, height=height, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = [focal, 0.0, width / 2 - 0.5, 0.0, focal, height / 2 - 0.5, 0.0, 0.0, 1.0]
+    info.p = [focal, 0.0, width / 2 - 0.5, 0.0, 0.0, focal, height / 2 - 0.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+_TEXTURE = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+def frame(width: int = WIDTH, height: int = HEIGHT) -> Image:
+    """An rgb8 image with texture."""
+    pixels = np.resize(_TEXTURE, (height, width, 3))
+    image = Image(width=width, height=height, encoding="rgb8", step=3 * width)
+    image.data.frombytes(pixels.tobytes())
+    return image

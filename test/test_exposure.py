@@ -1,0 +1,138 @@
+"""Exposure sources: any message, field, unit and key; matched by stamp; never a guess."""
+
+from types import SimpleNamespace
+
+import pytest
+import ros_rig
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from message_filters import SimpleFilter
+
+from blur_imu_ros.errors import ConfigurationError, ExposureError
+from blur_imu_ros.exposure import ExposureTopic, message_class
+from blur_imu_ros.exposure_field import ExposureField, ExposureUnit, check_exposure
+
+assert ros_rig.ROOT.is_dir()  # sets up ROS for this process
+STAMP_NS = 5_000_000_000
+
+
+def header(stamp_ns=STAMP_NS):
+    from std_msgs.msg import Header
+
+    result = Header()
+    result.stamp.sec, result.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+    return result
+
+
+def flir(exposure_us, stamp_ns=STAMP_NS):
+    return SimpleNamespace(header=header(stamp_ns), exposure_time=exposure_us)
+
+
+FLIR = ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS)
+REALSENSE = ExposureField("json_data", "actual_exposure", ExposureUnit.MICROSECONDS)
+CAMERA_ROS = ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS)
+
+
+def test_a_field_in_its_unit():
+    assert FLIR.read(flir(12_500)) == pytest.approx(0.0125)
+    nested = SimpleNamespace(info=SimpleNamespace(shutter=SimpleNamespace(value=4)))
+    assert ExposureField("info.shutter.value", "", ExposureUnit.MILLISECONDS).read(nested) == pytest.approx(
+        0.004
+    )
+
+
+def test_a_key_of_json():
+    text = '{"frame_number": 7, "actual_exposure": 8000, "gain_level": 16}'
+    assert REALSENSE.read(SimpleNamespace(json_data=text)) == pytest.approx(0.008)
+    for foreign in ('{"frame_number": 7}', "[1, 2]", "no json", "", '"text"', "[" * 100_000):
+        assert REALSENSE.read(SimpleNamespace(json_data=foreign)) is None
+
+
+def test_a_key_value_of_diagnostics():
+    ours = DiagnosticStatus(
+        values=[KeyValue(key="AnalogueGain", value="2"), KeyValue(key="ExposureTime", value="20000")]
+    )
+    others = DiagnosticStatus(values=[KeyValue(key="temperature", value="40")])
+    assert CAMERA_ROS.read(DiagnosticArray(status=[others, ours])) == pytest.approx(0.02)
+    assert CAMERA_ROS.read(DiagnosticArray(status=[others])) is None
+    assert CAMERA_ROS.read(DiagnosticArray()) is None
+
+
+def test_a_wrong_field_or_value_is_named():
+    with pytest.raises(ExposureError, match=r"no field 'exposure\.time'.*exposure_field"):
+        ExposureField("exposure.time", "", ExposureUnit.SECONDS).read(flir(1))
+    with pytest.raises(ExposureError, match="'auto'.*not a number"):
+        REALSENSE.read(SimpleNamespace(json_data='{"actual_exposure": "auto"}'))
+
+
+@pytest.mark.parametrize("exposure_s", [0.0, -0.01, float("nan"), float("inf"), 11.0])
+def test_impossible_exposures_are_refused(exposure_s):
+    with pytest.raises(ExposureError, match="exposure_s"):
+        check_exposure(exposure_s, None)
+
+
+def test_an_exposure_must_fit_between_two_frames():
+    check_exposure(1 / 30, 1 / 30)
+    check_exposure(0.5, None)
+    with pytest.raises(ExposureError, match=r"0\.05 s is longer than the frame interval 0\.0333"):
+        check_exposure(0.05, 1 / 30)
+
+
+class Recorder:
+    """A source, the topic on it, and what came of it."""
+
+    def __init__(self, field=FLIR):
+        self.source = SimpleFilter()
+        self.refused = []
+        self.readings = []
+        self.topic = ExposureTopic(self.source, field, self.refused.append)
+        self.topic.on_reading(self.readings.append)
+
+
+def test_readings_are_found_by_nearest_stamp_within_the_tolerance():
+    recorder = Recorder()
+    for index in range(5):
+        recorder.source.signalMessage(flir(1000 * (index + 1), STAMP_NS + index * 33_000_000))
+    assert recorder.topic.find(STAMP_NS + 66_000_000, 0.001) == pytest.approx(0.003)
+    assert recorder.topic.find(STAMP_NS + 66_900_000, 0.001) == pytest.approx(0.003)
+    assert recorder.topic.find(STAMP_NS + 68_000_000, 0.001) is None
+    assert recorder.topic.find(STAMP_NS + 40_000_000, 0.02) == pytest.approx(0.002)
+    assert recorder.topic.find(0, 1.0) is None
+    assert len(recorder.readings) == 5
+
+
+def test_of_repeated_stamps_the_newest_reading_counts():
+    recorder = Recorder()
+    recorder.source.signalMessage(flir(1000))
+    recorder.source.signalMessage(flir(2000))
+    assert recorder.topic.find(STAMP_NS, 0.001) == pytest.approx(0.002)
+
+
+def test_messages_without_the_key_pass_and_broken_ones_are_reported():
+    recorder = Recorder(REALSENSE)
+    recorder.source.signalMessage(SimpleNamespace(header=header(), json_data="{}"))
+    assert recorder.readings == recorder.refused == []
+    recorder.source.signalMessage(SimpleNamespace(header=header(), json_data='{"actual_exposure": "auto"}'))
+    broken = header()
+    broken.stamp.sec = -5
+    recorder.source.signalMessage(SimpleNamespace(header=broken, json_data='{"actual_exposure": 5}'))
+    assert recorder.readings == []
+    assert ["not a number" in str(error) for error in recorder.refused] == [True, False]
+    assert "-5 s" in str(recorder.refused[1])
+
+
+def test_message_types_are_loaded_by_name():
+    assert message_class("diagnostic_msgs/msg/DiagnosticArray") is DiagnosticArray
+    assert message_class("sensor_msgs/Temperature").__name__ == "Temperature"
+    for name in (
+        "nowhere_msgs/msg/Nothing",
+        "sensor_msgs/msg/Nothing",
+        "Temperature",
+        "a/b/c/d",
+        "../x",
+        "os/path",
+        "a b/C",
+    ):
+        with pytest.raises(ConfigurationError, match="exposure_type"):
+            message_class(name)
+    with pytest.raises(ConfigurationError, match="stamped"):
+        message_class("std_msgs/msg/Float64")
