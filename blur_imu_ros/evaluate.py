@@ -1,0 +1,132 @@
+"""`blur_imu evaluate SEQUENCE...`: the errors of the estimates against the truth, as a table and as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from .errors import ConfigurationError
+from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
+from .metrics import EvaluatedFrames, summary
+from .network import FlowDepthNetwork, Provider
+from .sequence import Sequence as SequenceFolder
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that choose and run the network, shared by all commands that load one."""
+    parser.add_argument("--model", default="auto", help="small, large, a name, or the path of an ONNX file (default auto)")
+    parser.add_argument("--provider", choices=[p.value for p in Provider], default="auto", help="default auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default 0: all)")
+
+
+def open_network(args: argparse.Namespace) -> FlowDepthNetwork:
+    """The network that `add_network_arguments` chose; says on stderr what it runs on and which defaults apply."""
+    network = FlowDepthNetwork(args.model, provider=Provider(args.provider), threads=args.threads)
+    for line in (f"model {network.spec.name}: {network.provider_message}", *network.spec.notes):
+        print(line, file=sys.stderr)
+    return network
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("sequence", nargs="+", type=Path, help="sequence folder with truth.csv")
+    add_network_arguments(parser)
+    parser.add_argument(
+        "--direction",
+        choices=[d.value for d in Direction],
+        default=Direction.PHOTOMETRIC.value,
+        help="where the sign comes from (default photometric; oracle: from the truth)",
+    )
+    parser.add_argument(
+        "--fit-exposure",
+        action="store_true",
+        help="where exposure is unknown, fit one on the even blocks of 30 frames and report the odd blocks",
+    )
+    parser.add_argument(
+        "--solver",
+        choices=[s.value for s in Solver],
+        default=Solver.DEFAULT.value,
+        help="default, or published: plain least squares of the published code (signed flow only)",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print, write; returns the exit code."""
+    if args.json and not args.json.resolve().parent.is_dir():
+        raise ConfigurationError(f"--json {args.json}: its folder does not exist; create it first")
+    sequences = [SequenceFolder.load(folder) for folder in args.sequence]
+    options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure)
+    network = open_network(args)
+    evaluations = []
+    for sequence in sequences:
+        evaluations.append(evaluate_sequence(sequence, network, options, _progress(sequence.name)))
+    network.close()
+    result = report(network.spec.name, evaluations, options)
+    print(table(result))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return 0
+
+
+def report(model: str, evaluations: Sequence[SequenceEvaluation], options: EvaluationOptions) -> dict[str, Any]:
+    """The JSON document: every measure per sequence, and pooled over all frames."""
+    sequences = [
+        {"name": e.name, **summary(e.frames), "exposure_s_fitted": e.exposure_s_fitted} for e in evaluations
+    ]
+    pooled = summary(EvaluatedFrames.concatenate([e.frames for e in evaluations]))
+    return {
+        "model": model,
+        "direction": options.direction.value,
+        "solver": options.solver.value,
+        "sequences": sequences,
+        "pooled": pooled,
+    }
+
+
+COLUMNS = (
+    ("frames", lambda s: s["frames"], "{:d}"),
+    ("|w| ratio", lambda s: s["angular_ratio"], "{:.3f}"),
+    ("|v| ratio", lambda s: s["linear_ratio"], "{:.3f}"),
+    ("w rmse [rad/s]", lambda s: s["angular_rmse"], "{:.2f}"),
+    ("zero", lambda s: s["angular_zero_rmse"], "{:.2f}"),
+    ("v rmse [m/s]", lambda s: s["linear_rmse"], "{:.2f}"),
+    ("zero", lambda s: s["linear_zero_rmse"], "{:.2f}"),
+    ("med |w|", lambda s: s["angular_median_error"], "{:.3f}"),
+    ("sign", lambda s: s["sign_accuracy"], "{:.3f}"),
+    ("cover w", lambda s: s["nees_coverage_95"]["w"], "{:.2f}"),
+    ("all", lambda s: s["nees_coverage_95"]["all"], "{:.2f}"),
+    ("depth", lambda s: s["inverse_depth_abs_rel"], "{:.2f}"),
+    ("exposure [ms]", lambda s: s.get("exposure_s_fitted") and s["exposure_s_fitted"] * 1e3, "{:.2f}"),
+    ("ms p50", lambda s: s["latency_ms"]["p50"], "{:.1f}"),
+)
+
+
+def table(result: dict[str, Any]) -> str:
+    """The document as an aligned table, one row per sequence and one for all of them together."""
+    rows = [(s["name"], s) for s in result["sequences"]]
+    if len(rows) > 1:
+        rows.append(("pooled", result["pooled"]))
+    lines = [["sequence", *(name for name, _, _ in COLUMNS)]]
+    lines += [[name, *(_cell(value(s), form) for _, value, form in COLUMNS)] for name, s in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in lines)
+
+
+def _cell(value: Any, form: str) -> str:
+    if isinstance(value, list):
+        return " ".join(_cell(item, form) for item in value)
+    return "-" if value is None else form.format(value)
+
+
+def _progress(name: str) -> Any:
+    def show(frames: Iterable[int]) -> Iterable[int]:
+        return tqdm(frames, desc=name, unit="frame", leave=False, disable=not sys.stderr.isatty())
+
+    return show

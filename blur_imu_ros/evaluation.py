@@ -1,0 +1,195 @@
+"""Estimates of a sequence folder beside its truth: what `blur_imu evaluate` and the benchmark measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from .errors import ExposureError
+from .exposure_fit import fit_exposure
+from .metrics import EvaluatedFrames, true_sign
+from .network import FlowDepthNetwork, Prediction
+from .sequence import Sequence, read_depth, read_image
+from .sequence_solver import SequenceSolver, Solver
+from .velocity import SolverOptions
+
+BLOCK_FRAMES = 30
+WARM_UP_FRAMES = 5
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
+
+
+class Direction(Enum):
+    """Where the sign comes from: the neighbouring frame, the truth, or nowhere (the solver's arbitrary one)."""
+
+    PHOTOMETRIC = "photometric"
+    ORACLE = "oracle"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How to evaluate; fit_exposure only matters where exposure is unknown."""
+
+    direction: Direction = Direction.PHOTOMETRIC
+    solver: Solver = Solver.DEFAULT
+    fit_exposure: bool = False
+    solver_options: SolverOptions = field(default_factory=SolverOptions)
+
+
+@dataclass(frozen=True)
+class SequenceEvaluation:
+    """Per-frame results of one sequence, in its order; exposure_s_fitted None where nothing was fitted."""
+
+    name: str
+    frames: EvaluatedFrames
+    exposure_s_fitted: float | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One frame: twist [6], covariance [6, 6], probability of its sign, time from the image in memory, prediction."""
+
+    twist: np.ndarray
+    covariance: np.ndarray
+    sign_probability: float
+    latency_ms: float
+    prediction: Prediction
+
+
+def evaluate_sequence(
+    sequence: Sequence, network: FlowDepthNetwork, options: EvaluationOptions, progress: Progress = iter
+) -> SequenceEvaluation:
+    """Estimate every reported frame of a sequence and put its truth beside it.
+
+    Raises SequenceError without truth, ExposureError where exposure is unknown and not to be fitted.
+    """
+    sequence.require_truth()
+    solver = SequenceSolver(sequence.camera, network, options.solver, options.solver_options)
+    exposure_s, fitted = np.array([f.exposure_s or np.nan for f in sequence.frames]), None
+    reported = np.arange(len(sequence.frames))
+    if np.isnan(exposure_s).any():
+        fitted = _fit(sequence, solver, options, progress)
+        exposure_s = np.where(np.isnan(exposure_s), fitted, exposure_s)
+        reported = reported[_odd(reported)]
+    if options.direction is Direction.PHOTOMETRIC:
+        measure = _photometric(sequence, network, options, exposure_s, reported, progress)
+    else:
+        measure = _direct(sequence, solver, options, exposure_s, reported, progress)
+    rows = [_row(sequence, solver, i, float(exposure_s[i]), measurement) for i, measurement in measure]
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return SequenceEvaluation(sequence.name, EvaluatedFrames(**columns), fitted)
+
+
+def _odd(frames: np.ndarray) -> np.ndarray:
+    """Whether frames belong to odd blocks of 30."""
+    return frames // BLOCK_FRAMES % 2 == 1
+
+
+def _fit(
+    sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions, progress: Progress
+) -> float:
+    """Fit the exposure on the even blocks; the network runs once per frame, only the solve is repeated."""
+    frames = np.arange(len(sequence.frames))
+    if not options.fit_exposure:
+        missing = next(i for i in frames if sequence.frames[i].exposure_s is None)
+        raise ExposureError(
+            f"{sequence.folder / 'frames.csv'}: exposure_s of frame {missing} is unknown; fill it in, or fit one for "
+            "the sequence with --fit-exposure"
+        )
+    if not _odd(frames).any():
+        raise ExposureError(
+            f"{sequence.folder}: {len(frames)} frames are too few to fit the exposure on even blocks of {BLOCK_FRAMES} "
+            "and report the odd ones; use a longer sequence or fill in exposure_s"
+        )
+    known = frames[~_odd(frames) & np.isfinite(sequence.truth[:, :3]).all(axis=1)]
+    images = (read_image(sequence.frames[i].image) for i in progress(known))
+    prepared = [solver.prepare_for_fit(solver.predict(image)) for image in images]
+    interval_s = float(np.median(np.diff(sequence.stamps_ns))) * 1e-9
+    return fit_exposure(lambda k, s: solver.solve(prepared[k], s).twist[:3], sequence.truth[known, :3], interval_s)
+
+
+def _direct(
+    sequence: Sequence,
+    solver: SequenceSolver,
+    options: EvaluationOptions,
+    exposure_s: np.ndarray,
+    reported: np.ndarray,
+    progress: Progress,
+) -> Iterator[tuple[int, Measurement]]:
+    """Frame by frame without a direction step; with the oracle the truth then turns each twist."""
+    for i in progress(reported):
+        image = read_image(sequence.frames[i].image)
+        start = time.perf_counter()
+        prediction = solver.predict(image)
+        solved = solver.solve(solver.prepare(prediction), exposure_s[i])
+        latency_ms = (time.perf_counter() - start) * 1e3
+        sign, probability = 1.0, 0.5
+        if options.direction is Direction.ORACLE:
+            known = true_sign(solved.twist[None], sequence.truth[i][None])[0]
+            sign, probability = (1.0, 0.5) if np.isnan(known) else (known, 1.0)
+        yield int(i), Measurement(sign * solved.twist, solved.covariance, probability, latency_ms, prediction)
+
+
+def _photometric(
+    sequence: Sequence,
+    network: FlowDepthNetwork,
+    options: EvaluationOptions,
+    exposure_s: np.ndarray,
+    reported: np.ndarray,
+    progress: Progress,
+) -> Iterator[tuple[int, Measurement]]:
+    """The estimator as the node runs it, in order; before each reported block a few frames give it a history."""
+    from .estimator import BlurImuEstimator, EstimatorOptions, Frame
+
+    estimator = BlurImuEstimator(network, EstimatorOptions(solver=options.solver_options))
+    wanted = set(reported.tolist())
+    needed = sorted({j for i in wanted for j in range(max(0, i - WARM_UP_FRAMES), i + 1)})
+    previous = -1
+    for i in progress(needed):
+        if i != previous + 1:
+            estimator.reset()
+        previous = i
+        entry = sequence.frames[i]
+        frame = Frame(read_image(entry.image), sequence.camera, entry.stamp_ns, float(exposure_s[i]))
+        start = time.perf_counter()
+        estimate = estimator.estimate(frame)
+        latency_ms = (time.perf_counter() - start) * 1e3
+        if i in wanted:
+            yield (
+                i,
+                Measurement(
+                    estimate.twist,
+                    estimate.covariance,
+                    estimate.sign_probability,
+                    latency_ms,
+                    estimator.last_prediction,
+                ),
+            )
+
+
+def _row(
+    sequence: Sequence, solver: SequenceSolver, i: int, exposure_s: float, measurement: Measurement
+) -> dict[str, np.ndarray | float | int]:
+    """One frame in the columns of EvaluatedFrames; must run before the next prediction."""
+    frame, prediction = sequence.frames[i], measurement.prediction
+    depth_error = np.nan
+    if frame.depth is not None:
+        depth_error = solver.inverse_depth_error(prediction, read_depth(frame.depth))
+    return {
+        "stamps_ns": frame.stamp_ns,
+        "twist": measurement.twist,
+        "covariance": measurement.covariance,
+        "sign_probability": measurement.sign_probability,
+        "truth": sequence.truth[i],
+        "truth_sigma": sequence.truth_sigma,
+        "blur_px": solver.true_blur_px(prediction, sequence.truth[i], exposure_s),
+        "pixel_rate": solver.view.focal_px * solver.report_scale * exposure_s,
+        "inverse_depth_error": depth_error,
+        "exposure_s": exposure_s,
+        "latency_ms": measurement.latency_ms,
+    }

@@ -1,0 +1,98 @@
+"""Where a message states the exposure time, and what an exposure time may be; no ROS here.
+
+Sources of message layouts: flir_camera_msgs/msg/ImageMetaData, realsense2_camera_msgs/msg/Metadata,
+diagnostic_msgs/msg/DiagnosticArray as published by camera_ros.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from .errors import ExposureError
+
+LONGEST_EXPOSURE_S = 10.0
+
+
+class ExposureUnit(Enum):
+    """Unit in which a source states the exposure time."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    NANOSECONDS = "ns"
+
+    @property
+    def seconds(self) -> float:
+        """One of this unit in seconds."""
+        return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[self.value]
+
+
+def check_exposure(exposure_s: float, frame_interval_s: float | None) -> None:
+    """Raise ExposureError unless the exposure time in seconds is finite, positive and fits between two frames."""
+    if not math.isfinite(exposure_s) or not 0 < exposure_s <= LONGEST_EXPOSURE_S:
+        raise ExposureError(
+            f"exposure time is {exposure_s:g} s, not within 0 to {LONGEST_EXPOSURE_S:g} s; "
+            "set exposure_s, or check exposure_field and exposure_unit"
+        )
+    # A full-time exposure equals the interval, and stamps jitter around it.
+    if frame_interval_s is not None and exposure_s > 1.1 * frame_interval_s:
+        raise ExposureError(
+            f"exposure time {exposure_s:g} s is longer than the frame interval {frame_interval_s:g} s; "
+            "check exposure_s or exposure_unit, and the camera's time stamps"
+        )
+
+
+@dataclass(frozen=True)
+class ExposureField:
+    """Where a message states the exposure: a dotted field path, and a key where the field is JSON or key-values."""
+
+    path: str
+    key: str
+    unit: ExposureUnit
+
+    def read(self, message: Any) -> float | None:
+        """Return the exposure in seconds, None where the message does not carry the key. Raises ExposureError."""
+        if hasattr(message, "status") and self.path in ("", "status"):
+            text = _diagnostic_value(message, self.key)
+        else:
+            text = self._follow(message)
+            if isinstance(text, str) and self.key:
+                text = _json_value(text, self.key)
+        if text is None:
+            return None
+        try:
+            return float(text) * self.unit.seconds
+        except (TypeError, ValueError) as error:
+            raise ExposureError(
+                f"exposure value {str(text)[:40]!r} in field '{self.path}' {self.key} is not a number; "
+                "check exposure_field and exposure_key"
+            ) from error
+
+    def _follow(self, message: Any) -> Any:
+        value = message
+        for name in self.path.split("."):
+            if not hasattr(value, name):
+                raise ExposureError(
+                    f"exposure message {type(message).__name__} has no field '{self.path}'; check exposure_field"
+                )
+            value = getattr(value, name)
+        return value
+
+
+def _json_value(text: str, key: str) -> Any:
+    try:
+        return json.loads(text).get(key)
+    except (ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _diagnostic_value(message: Any, key: str) -> str | None:
+    for status in message.status:
+        for pair in status.values:
+            if pair.key == key:
+                return pair.value
+    return None

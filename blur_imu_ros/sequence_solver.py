@@ -1,0 +1,119 @@
+"""The pipeline of one camera taken apart, so that one prediction can be solved in several ways and judged by the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from .camera import CameraModel, CanonicalView
+from .motion_field import Array, grid_points, interaction_matrix
+from .motion_points import MotionPoints, motion_points
+from .network import FlowDepthNetwork, Prediction
+from .published_solver import solve_published
+from .velocity import Calibration, SolverOptions, solve_velocity
+
+REPORT_WIDTH = 320
+FIT_POINTS = 1120
+
+
+class Solver(Enum):
+    """The solve of this package, or the published one: border 20 px, every tenth point, unweighted."""
+
+    DEFAULT = "default"
+    PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A twist [6] up to one sign, with its covariance [6, 6] (NaN from the published solve, which has none)."""
+
+    twist: Array
+    covariance: Array
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is solved again for every exposure: points for the default solve, the finished motion for the published."""
+
+    points: MotionPoints | None
+    motion: Array | None
+
+
+class SequenceSolver:
+    """Canonical view, network and solve for one camera."""
+
+    def __init__(
+        self, camera: CameraModel, network: FlowDepthNetwork, solver: Solver, options: SolverOptions
+    ) -> None:
+        spec = network.spec
+        self._network = network
+        self._solver = solver
+        self._options = options
+        self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
+        self._x, self._y = grid_points(spec.width, spec.height, spec.stride)
+        self._valid = self.view.valid_on_grid(spec.stride).ravel()
+        border = options.border_px
+        inside = (np.abs(self._x) <= spec.width / 2 - border) & (np.abs(self._y) <= spec.height / 2 - border)
+        self._usable = self._valid & inside
+        self._calibration = Calibration(
+            spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, spec.min_blur_px
+        )
+        self.report_scale = REPORT_WIDTH / spec.width
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """Network outputs of an image uint8 RGB [H, W, 3] or mono [H, W]; buffers, overwritten by the next one."""
+        return self._network.predict(self.view.warp(image))
+
+    def prepare(self, prediction: Prediction, maximum: int | None = None) -> Prepared:
+        """Reduce a prediction to what the solve needs, at most `maximum` points; keeps no reference to its buffers."""
+        inverse_depth = prediction.inverse_depth / self.view.depth_scale
+        if self._solver is Solver.PUBLISHED:
+            kind, focal_px = prediction.representation, self.view.focal_px
+            motion = solve_published(prediction.flow, inverse_depth, kind, self._x, self._y, focal_px)
+            return Prepared(None, motion)
+        points = motion_points(
+            prediction.flow,
+            np.exp(prediction.flow_log_sigma),
+            inverse_depth,
+            np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale,
+            representation=prediction.representation,
+            x=self._x,
+            y=self._y,
+            focal_px=self.view.focal_px,
+            valid=self._usable,
+            maximum=maximum or self._options.max_points,
+        )
+        return Prepared(points, None)
+
+    def prepare_for_fit(self, prediction: Prediction) -> Prepared:
+        """As prepare, thinned: a fit keeps many frames in memory and solves each many times."""
+        return self.prepare(prediction, FIT_POINTS)
+
+    def solve(self, prepared: Prepared, exposure_s: float) -> Solved:
+        """Velocity over an exposure in seconds."""
+        if prepared.points is None:
+            assert prepared.motion is not None
+            return Solved(prepared.motion / exposure_s, np.full((6, 6), np.nan))
+        solution = solve_velocity(prepared.points, exposure_s, self._calibration, self._options)
+        return Solved(solution.twist, solution.covariance)
+
+    def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
+        """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""
+        inverse_depth = prediction.inverse_depth.ravel()[self._valid] / self.view.depth_scale
+        matrix = interaction_matrix(self._x[self._valid], self._y[self._valid], self.view.focal_px, inverse_depth)
+        length = np.linalg.norm(matrix @ (truth * exposure_s), axis=1)
+        return float(np.median(length)) * self.report_scale
+
+    def inverse_depth_error(self, prediction: Prediction, depth_m: Array) -> float:
+        """Mean of |predicted - true| / true inverse depth over the grid where depth [H, W] of the source is known."""
+        centre = (self.view.width / 2 - 0.5, self.view.height / 2 - 0.5)
+        points = np.stack([self._x + centre[0], self._y + centre[1]], axis=1)[self._valid]
+        column, row = np.rint(self.view.source_pixels(points)).astype(np.intp).T
+        inside = (column >= 0) & (row >= 0) & (column < depth_m.shape[1]) & (row < depth_m.shape[0])
+        true = depth_m[row[inside], column[inside]]
+        predicted = prediction.inverse_depth.ravel()[self._valid][inside] / self.view.depth_scale
+        known = np.isfinite(true) & (true > 0)
+        # |1/a - 1/b| / (1/b) with b the true depth.
+        return float(np.mean(np.abs(predicted[known] * true[known] - 1))) if known.any() else float("nan")

@@ -1,0 +1,155 @@
+"""Evaluation end to end: a network whose answer is known, on sequences whose truth is known."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx_models import write_model
+
+from blur_imu_ros.camera import CameraModel, CanonicalView
+from blur_imu_ros.cli import main
+from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
+from blur_imu_ros.sequence_writer import SequenceWriter
+
+KEYS = {
+    *("name", "frames", "angular_rmse", "linear_rmse", "angular_zero_rmse", "linear_zero_rmse", "angular_ratio"),
+    *("linear_ratio", "axis_ratio", "sign_accuracy", "nees_coverage_95", "exposure_s_fitted", "latency_ms"),
+}
+WIDTH, HEIGHT, STRIDE, FOCAL = 320, 224, 8, 250.8
+CAMERA = CameraModel(WIDTH, HEIGHT, np.array([[FOCAL, 0, 159.5], [0, FOCAL, 111.5], [0, 0, 1]]))
+MOTION = np.array([0.03, -0.02, 0.05, 0.02, -0.01, 0.03])
+EXPOSURE_S = 0.0125
+
+
+def field(motion: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
+    x, y = grid_points(WIDTH, HEIGHT, STRIDE)
+    flow = interaction_matrix(x, y, FOCAL, inverse_depth.ravel()) @ motion
+    return flow.T.reshape(2, *inverse_depth.shape)
+
+
+def inverse_depth() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.2, 1.2, (HEIGHT // STRIDE, WIDTH // STRIDE))
+
+
+def network(folder: Path, *, signed: bool = False) -> Path:
+    """A network that answers with MOTION and its depth whatever it is shown."""
+    flow = field(MOTION, inverse_depth())
+    values = flow if signed else double_angle(flow.transpose(1, 2, 0)).transpose(2, 0, 1)
+    return write_model(
+        folder / ("signed.onnx" if signed else "double.onnx"),
+        width=WIDTH,
+        height=HEIGHT,
+        stride=STRIDE,
+        flow=values.astype(np.float32),
+        inverse_depth=inverse_depth().astype(np.float32),
+        metadata={
+            "focal_px": str(FOCAL),
+            "flow_representation": "signed" if signed else "double_angle",
+        },
+    )
+
+
+def sequence(
+    folder: Path, *, frames: int = 4, exposure_s: float | None = EXPOSURE_S, scale: float = 1.0, depth: bool = False
+) -> Path:
+    """Truth is what the network answers, times scale, with the sign of every second frame turned."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    depth_m = np.kron(1 / inverse_depth(), np.ones((STRIDE, STRIDE))) * 1.25 if depth else None
+    with SequenceWriter(folder, CAMERA, truth_sigma=(0.01, 0.01), image_suffix=".jpg") as writer:
+        for i in range(frames):
+            twist = scale * MOTION / EXPOSURE_S * (-1) ** i
+            writer.add(10**18 + i * 33_000_000, image, exposure_s=exposure_s, depth_m=depth_m, twist=twist)
+    return folder
+
+
+def evaluate(*arguments: object) -> dict:
+    out = Path(str(arguments[0])) / "out.json"
+    assert main(["evaluate", *map(str, arguments), "--json", str(out)]) == 0
+    return json.loads(out.read_text())
+
+
+def test_the_camera_of_these_tests_is_the_canonical_one() -> None:
+    view = CanonicalView(CAMERA, WIDTH, HEIGHT, FOCAL)
+    assert view.depth_scale == pytest.approx(1) and view.valid.all()
+
+
+def test_every_key_and_the_exact_answer_with_the_oracle(tmp_path: Path) -> None:
+    result = evaluate(
+        sequence(tmp_path / "s", depth=True), "--model", network(tmp_path), "--direction", "oracle"
+    )
+    assert result["model"] == "double"
+    (entry,) = result["sequences"]
+    assert entry.keys() >= KEYS
+    assert entry["name"] == "s" and entry["frames"] == 4
+    assert entry["angular_ratio"] < 0.05 and entry["linear_ratio"] < 0.1
+    assert entry["sign_accuracy"] == 1.0
+    assert entry["exposure_s_fitted"] is None
+    assert entry["inverse_depth_abs_rel"] == pytest.approx(0.25, abs=0.01)
+    assert entry["latency_ms"]["p99"] >= entry["latency_ms"]["p50"] > 0
+    np.testing.assert_allclose(entry["angular_zero_rmse"], np.abs(MOTION[:3]) / EXPOSURE_S, rtol=1e-6)
+    flow = field(MOTION, inverse_depth())
+    assert entry["blur_px"]["p50"] == pytest.approx(np.median(np.linalg.norm(flow, axis=0)), rel=1e-3)
+
+
+def test_without_direction_half_the_signs_are_wrong(tmp_path: Path) -> None:
+    result = evaluate(sequence(tmp_path / "s"), "--model", network(tmp_path), "--direction", "none")
+    assert result["sequences"][0]["sign_accuracy"] == 0.5
+    assert result["sequences"][0]["angular_ratio"] > 1
+
+
+def test_the_exposure_is_fitted_on_even_and_reported_on_odd_blocks(tmp_path: Path) -> None:
+    folder = sequence(tmp_path / "s", frames=70, exposure_s=None)
+    result = evaluate(folder, "--model", network(tmp_path), "--direction", "oracle", "--fit-exposure")
+    (entry,) = result["sequences"]
+    assert entry["exposure_s_fitted"] == pytest.approx(EXPOSURE_S, rel=0.02)
+    assert entry["frames"] == 30
+    assert entry["angular_ratio"] < 0.05
+
+
+def test_several_sequences_are_pooled(tmp_path: Path) -> None:
+    exact, double = sequence(tmp_path / "a"), sequence(tmp_path / "b", scale=2.0)
+    result = evaluate(exact, double, "--model", network(tmp_path), "--direction", "oracle")
+    assert [entry["name"] for entry in result["sequences"]] == ["a", "b"]
+    assert result["sequences"][1]["angular_ratio"] == pytest.approx(0.5, abs=0.03)
+    assert result["pooled"]["frames"] == 8
+    assert result["pooled"]["angular_ratio"] == pytest.approx(np.sqrt(1 / 5), abs=0.03)
+
+
+def test_the_published_solve_on_signed_flow(tmp_path: Path) -> None:
+    arguments = ("--model", network(tmp_path, signed=True), "--direction", "oracle", "--solver", "published")
+    (entry,) = evaluate(sequence(tmp_path / "s"), *arguments)["sequences"]
+    assert entry["angular_ratio"] < 1e-4 and entry["linear_ratio"] < 1e-4
+    assert entry["nees_coverage_95"] == {"all": None, "w": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "says"),
+    [
+        ("", ["--solver", "published"], "published solve needs signed flow"),
+        ("no exposure", [], "exposure_s of frame 0 is unknown.*--fit-exposure"),
+        ("no exposure", ["--fit-exposure"], "too few to fit the exposure"),
+        ("no truth", [], r"truth\.csv is missing"),
+        ("", ["--model", "nowhere.onnx"], r"nowhere\.onnx does not exist"),
+        ("", ["--json", "nowhere/out.json"], "its folder does not exist"),
+        ("wrong size", [], "image is 160x224"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], change: str, arguments: list[str], says: str
+) -> None:
+    folder = sequence(tmp_path / "s", exposure_s=None if change == "no exposure" else EXPOSURE_S)
+    if change == "no truth":
+        (folder / "truth.csv").unlink()
+    if change == "wrong size":
+        narrow = CameraModel(160, HEIGHT, CAMERA.matrix)
+        with SequenceWriter(tmp_path / "t", narrow) as writer:
+            writer.add(0, np.zeros((HEIGHT, 160), np.uint8))
+        (tmp_path / "t" / "images" / "000000.png").rename(folder / "images" / "000001.jpg")
+    argv = ["evaluate", str(folder), "--model", str(network(tmp_path)), "--direction", "oracle", *arguments]
+    assert main(argv) == 2
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("blur_imu: error: ")
+    assert re.search(says, error), error
