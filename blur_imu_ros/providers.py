@@ -130,7 +130,8 @@ def _mend(provider: Provider) -> str:
 
 
 def _readable(providers: list[str]) -> str:
-    return ", ".join(name.removesuffix("ExecutionProvider").lower() for name in providers)
+    known = {name: provider.value for provider, name in _NAMES.items()}
+    return ", ".join(known[name] for name in providers if name in known)
 
 
 def _driver_version() -> str | None:

@@ -221,6 +221,7 @@ def test_an_absent_provider_is_refused_with_the_cure(tmp_path, provider):
         load(write_model(tmp_path / "net.onnx"), provider=provider)
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_provider_that_does_not_start_is_noticed(tmp_path, monkeypatch):
     """ONNX Runtime then runs on the CPU without an error; only its availability is pretended here."""
     import onnxruntime
