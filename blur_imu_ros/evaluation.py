@@ -10,12 +10,12 @@ from enum import Enum
 import numpy as np
 
 from .errors import ExposureError
+from .estimator import BlurImuEstimator, EstimatorOptions, Frame
 from .exposure_fit import fit_exposure
 from .metrics import EvaluatedFrames, true_sign
 from .network import FlowDepthNetwork, Prediction
 from .sequence import Sequence, read_depth, read_image
 from .sequence_solver import SequenceSolver, Solver
-from .velocity import SolverOptions
 
 BLOCK_FRAMES = 30
 WARM_UP_FRAMES = 5
@@ -38,7 +38,7 @@ class EvaluationOptions:
     direction: Direction = Direction.PHOTOMETRIC
     solver: Solver = Solver.DEFAULT
     fit_exposure: bool = False
-    solver_options: SolverOptions = field(default_factory=SolverOptions)
+    estimator: EstimatorOptions = field(default_factory=EstimatorOptions)
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ def evaluate_sequence(
     Raises SequenceError without truth, ExposureError where exposure is unknown and not to be fitted.
     """
     sequence.require_truth()
-    solver = SequenceSolver(sequence.camera, network, options.solver, options.solver_options)
+    solver = SequenceSolver(sequence.camera, network, options.solver, options.estimator)
     exposure_s, fitted = np.array([f.exposure_s or np.nan for f in sequence.frames]), None
     reported = np.arange(len(sequence.frames))
     if np.isnan(exposure_s).any():
         fitted = _fit(sequence, solver, options, progress)
         exposure_s = np.where(np.isnan(exposure_s), fitted, exposure_s)
         reported = reported[_odd(reported)]
-    if options.direction is Direction.PHOTOMETRIC:
-        measure = _photometric(sequence, network, options, exposure_s, reported, progress)
+    if options.direction is Direction.PHOTOMETRIC and options.solver is Solver.DEFAULT:
+        measure = _as_the_node(sequence, network, options, exposure_s, reported, progress)
     else:
-        measure = _direct(sequence, solver, options, exposure_s, reported, progress)
+        measure = _taken_apart(sequence, solver, options, exposure_s, reported, progress)
     rows = [_row(sequence, solver, i, float(exposure_s[i]), measurement) for i, measurement in measure]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return SequenceEvaluation(sequence.name, EvaluatedFrames(**columns), fitted)
@@ -113,29 +113,7 @@ def _fit(
     return fit_exposure(lambda k, s: solver.solve(prepared[k], s).twist[:3], sequence.truth[known, :3], interval_s)
 
 
-def _direct(
-    sequence: Sequence,
-    solver: SequenceSolver,
-    options: EvaluationOptions,
-    exposure_s: np.ndarray,
-    reported: np.ndarray,
-    progress: Progress,
-) -> Iterator[tuple[int, Measurement]]:
-    """Frame by frame without a direction step; with the oracle the truth then turns each twist."""
-    for i in progress(reported):
-        image = read_image(sequence.frames[i].image)
-        start = time.perf_counter()
-        prediction = solver.predict(image)
-        solved = solver.solve(solver.prepare(prediction), exposure_s[i])
-        latency_ms = (time.perf_counter() - start) * 1e3
-        sign, probability = 1.0, 0.5
-        if options.direction is Direction.ORACLE:
-            known = true_sign(solved.twist[None], sequence.truth[i][None])[0]
-            sign, probability = (1.0, 0.5) if np.isnan(known) else (known, 1.0)
-        yield int(i), Measurement(sign * solved.twist, solved.covariance, probability, latency_ms, prediction)
-
-
-def _photometric(
+def _as_the_node(
     sequence: Sequence,
     network: FlowDepthNetwork,
     options: EvaluationOptions,
@@ -143,33 +121,59 @@ def _photometric(
     reported: np.ndarray,
     progress: Progress,
 ) -> Iterator[tuple[int, Measurement]]:
-    """The estimator as the node runs it, in order; before each reported block a few frames give it a history."""
-    from .estimator import BlurImuEstimator, EstimatorOptions, Frame
-
-    estimator = BlurImuEstimator(network, EstimatorOptions(solver=options.solver_options))
-    wanted = set(reported.tolist())
-    needed = sorted({j for i in wanted for j in range(max(0, i - WARM_UP_FRAMES), i + 1)})
-    previous = -1
-    for i in progress(needed):
-        if i != previous + 1:
+    """The estimator as the node runs it, frame after frame."""
+    estimator = BlurImuEstimator(network, options.estimator)
+    for i, starts, wanted in _in_order(reported, WARM_UP_FRAMES, progress):
+        if starts:
             estimator.reset()
-        previous = i
         entry = sequence.frames[i]
         frame = Frame(read_image(entry.image), sequence.camera, entry.stamp_ns, float(exposure_s[i]))
         start = time.perf_counter()
         estimate = estimator.estimate(frame)
         latency_ms = (time.perf_counter() - start) * 1e3
-        if i in wanted:
-            yield (
-                i,
-                Measurement(
-                    estimate.twist,
-                    estimate.covariance,
-                    estimate.sign_probability,
-                    latency_ms,
-                    estimator.last_prediction,
-                ),
-            )
+        prediction = estimator.last_prediction
+        if wanted and prediction is not None:
+            probability = estimate.sign_probability
+            yield i, Measurement(estimate.twist, estimate.covariance, probability, latency_ms, prediction)
+
+
+def _taken_apart(
+    sequence: Sequence,
+    solver: SequenceSolver,
+    options: EvaluationOptions,
+    exposure_s: np.ndarray,
+    reported: np.ndarray,
+    progress: Progress,
+) -> Iterator[tuple[int, Measurement]]:
+    """With another sign than the node's (oracle, none), or another solve."""
+    earlier = None
+    for i, starts, wanted in _in_order(reported, options.direction is Direction.PHOTOMETRIC, progress):
+        entry = sequence.frames[i]
+        image = read_image(entry.image)
+        start = time.perf_counter()
+        prediction = solver.predict(image)
+        solved = solver.solve(solver.prepare(prediction), float(exposure_s[i]))
+        sign, probability = 1.0, 0.5
+        if options.direction is Direction.PHOTOMETRIC:
+            before = None if starts else earlier
+            decision, earlier = solver.decide(prediction, solved, entry.stamp_ns, before)
+            sign, probability = decision.sign, decision.probability
+        latency_ms = (time.perf_counter() - start) * 1e3
+        if options.direction is Direction.ORACLE:
+            known = true_sign(solved.twist[None], sequence.truth[i][None])[0]
+            sign, probability = (1.0, 0.5) if np.isnan(known) else (known, 1.0)
+        if wanted:
+            yield i, Measurement(sign * solved.twist, solved.covariance, probability, latency_ms, prediction)
+
+
+def _in_order(reported: np.ndarray, history: int, progress: Progress) -> Iterator[tuple[int, bool, bool]]:
+    """Reported frames, each run of them preceded by `history` frames: (frame, whether a run starts, whether reported)."""
+    wanted = set(reported.tolist())
+    needed = sorted({j for i in wanted for j in range(max(0, i - history), i + 1)})
+    before = -2
+    for i in progress(needed):
+        yield i, i != before + 1, i in wanted
+        before = i
 
 
 def _row(

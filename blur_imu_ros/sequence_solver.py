@@ -8,11 +8,14 @@ from enum import Enum
 import numpy as np
 
 from .camera import CameraModel, CanonicalView
+from .covariance import bound_eigenvalues
+from .direction import DirectionDecision, DirectionOptions, Geometry, GreyView, choose_direction, grey_view
+from .estimator import EstimatorOptions
 from .motion_field import Array, grid_points, interaction_matrix
 from .motion_points import MotionPoints, motion_points
 from .network import FlowDepthNetwork, Prediction
 from .published_solver import solve_published
-from .velocity import Calibration, SolverOptions, solve_velocity
+from .velocity import Calibration, solve_velocity
 
 REPORT_WIDTH = 320
 FIT_POINTS = 1120
@@ -45,16 +48,17 @@ class SequenceSolver:
     """Canonical view, network and solve for one camera."""
 
     def __init__(
-        self, camera: CameraModel, network: FlowDepthNetwork, solver: Solver, options: SolverOptions
+        self, camera: CameraModel, network: FlowDepthNetwork, solver: Solver, options: EstimatorOptions
     ) -> None:
         spec = network.spec
         self._network = network
         self._solver = solver
-        self._options = options
+        self._options = options.solver
+        self._variances = (options.min_variance, options.max_variance)
         self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
         self._x, self._y = grid_points(spec.width, spec.height, spec.stride)
         self._valid = self.view.valid_on_grid(spec.stride).ravel()
-        border = options.border_px
+        border = options.solver.border_px
         inside = (np.abs(self._x) <= spec.width / 2 - border) & (np.abs(self._y) <= spec.height / 2 - border)
         self._usable = self._valid & inside
         self._calibration = Calibration(
@@ -64,7 +68,8 @@ class SequenceSolver:
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Network outputs of an image uint8 RGB [H, W, 3] or mono [H, W]; buffers, overwritten by the next one."""
-        return self._network.predict(self.view.warp(image))
+        self._canonical = self.view.warp(image)
+        return self._network.predict(self._canonical)
 
     def prepare(self, prediction: Prediction, maximum: int | None = None) -> Prepared:
         """Reduce a prediction to what the solve needs, at most `maximum` points; keeps no reference to its buffers."""
@@ -97,7 +102,21 @@ class SequenceSolver:
             assert prepared.motion is not None
             return Solved(prepared.motion / exposure_s, np.full((6, 6), np.nan))
         solution = solve_velocity(prepared.points, exposure_s, self._calibration, self._options)
-        return Solved(solution.twist, solution.covariance)
+        return Solved(solution.twist, bound_eigenvalues(solution.covariance, *self._variances))
+
+    def decide(
+        self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
+    ) -> tuple[DirectionDecision, GreyView]:
+        """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
+        outside = np.where(self.view.valid, 0, np.nan).astype(np.float32)
+        grey = grey_view(self._canonical, outside, stamp_ns)
+        inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
+        geometry = Geometry(self._x, self._y, inverse_depth, self.view.focal_px)
+        neighbours = [earlier] if earlier else []
+        decision = choose_direction(
+            grey, neighbours, geometry, solved.twist, solved.covariance, None, DirectionOptions()
+        )
+        return decision, grey
 
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
         """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from onnx_models import write_model
@@ -20,6 +21,7 @@ KEYS = {
 WIDTH, HEIGHT, STRIDE, FOCAL = 320, 224, 8, 250.8
 CAMERA = CameraModel(WIDTH, HEIGHT, np.array([[FOCAL, 0, 159.5], [0, FOCAL, 111.5], [0, 0, 1]]))
 MOTION = np.array([0.03, -0.02, 0.05, 0.02, -0.01, 0.03])
+TURN = np.array([0.03, -0.02, 0.05, 0, 0, 0])
 EXPOSURE_S = 0.0125
 
 
@@ -33,9 +35,9 @@ def inverse_depth() -> np.ndarray:
     return np.random.default_rng(0).uniform(0.2, 1.2, (HEIGHT // STRIDE, WIDTH // STRIDE))
 
 
-def network(folder: Path, *, signed: bool = False) -> Path:
-    """A network that answers with MOTION and its depth whatever it is shown."""
-    flow = field(MOTION, inverse_depth())
+def network(folder: Path, *, signed: bool = False, motion: np.ndarray = MOTION) -> Path:
+    """A network that answers with the motion and its depth whatever it is shown."""
+    flow = field(motion, inverse_depth())
     values = flow if signed else double_angle(flow.transpose(1, 2, 0)).transpose(2, 0, 1)
     return write_model(
         folder / ("signed.onnx" if signed else "double.onnx"),
@@ -62,6 +64,22 @@ def sequence(
         for i in range(frames):
             twist = scale * MOTION / EXPOSURE_S * (-1) ** i
             writer.add(10**18 + i * 33_000_000, image, exposure_s=exposure_s, depth_m=depth_m, twist=twist)
+    return folder
+
+
+def turning_sequence(folder: Path) -> Path:
+    """A texture turned by TURN from frame to frame, forth and, from the fifth frame on, back."""
+    noise = np.random.default_rng(2).normal(size=(HEIGHT, WIDTH))
+    texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    pose = np.eye(3)
+    with SequenceWriter(folder, CAMERA) as writer:
+        for i in range(8):
+            sign = 1 if i < 4 else -1
+            pose = pose @ cv2.Rodrigues(sign * TURN[:3])[0]
+            turned = CAMERA.matrix @ pose.T @ np.linalg.inv(CAMERA.matrix)
+            image = cv2.warpPerspective(texture, turned, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+            stamp = 10**18 + round(i * EXPOSURE_S * 1e9)
+            writer.add(stamp, image, exposure_s=EXPOSURE_S, twist=sign * TURN / EXPOSURE_S)
     return folder
 
 
@@ -107,6 +125,16 @@ def test_the_exposure_is_fitted_on_even_and_reported_on_odd_blocks(tmp_path: Pat
     assert entry["exposure_s_fitted"] == pytest.approx(EXPOSURE_S, rel=0.02)
     assert entry["frames"] == 30
     assert entry["angular_ratio"] < 0.05
+
+
+def test_the_photometric_sign_is_found_from_the_frame_before(tmp_path: Path) -> None:
+    folder = turning_sequence(tmp_path / "s")
+    for arguments in ([], ["--solver", "published"]):
+        model = network(tmp_path, signed=bool(arguments), motion=TURN)
+        (entry,) = evaluate(folder, "--model", model, "--direction", "photometric", *arguments)["sequences"]
+        # The first frame has none before it, and its sign is arbitrary.
+        assert entry["sign_accuracy"] >= 7 / 8
+        assert sum(row["frames"] for row in entry["sign_reliability"]) == 8
 
 
 def test_several_sequences_are_pooled(tmp_path: Path) -> None:
