@@ -1,7 +1,9 @@
 """Reading a published checkpoint: tensors only, no code in the file is run, and every entry must fit."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -39,16 +41,24 @@ def _read(path: Path) -> Any:
         try:
             return load_file(path)
         except Exception as error:  # the library's errors share no other base
-            raise ModelError(f"checkpoint {path} is damaged or no safetensors file: {_line(error)}") from error
+            raise ModelError(
+                f"checkpoint {path} is damaged or no safetensors file: {_line(error)}"
+            ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = _line(error)
-        if "Weights only load failed" in str(error) or "Unsupported" in str(error):
-            reason = f"it holds code or objects other than tensors, and nothing of it was run; {_SAVE_STATE}"
-        else:
-            reason = f"it is damaged or no PyTorch file ({reason}); download or copy it again"
-        raise ModelError(f"checkpoint {path} cannot be loaded: {reason}") from error
+        raise ModelError(f"checkpoint {path} {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))  # how torch names what it refuses to import
+    if foreign:
+        return (
+            f"holds code or objects other than tensors ({foreign[1]}); nothing of it was run; {_SAVE_STATE}"
+        )
+    # torch's own advice on a bad pickle is to load it without protection: not passed on.
+    known = "" if isinstance(error, UnpicklingError) else f": {_line(error)}"
+    return f"is damaged or no PyTorch file{known}; download or copy it again"
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
@@ -61,7 +71,9 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"checkpoint {path} holds a {type(content).__name__}, not a state; {_SAVE_STATE}")
     strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if strange:
-        raise ModelError(f"checkpoint {path} holds entries that are no tensors: {_names(strange)}; {_SAVE_STATE}")
+        raise ModelError(
+            f"checkpoint {path} holds entries that are no tensors: {_names(strange)}; {_SAVE_STATE}"
+        )
     return {str(name): value for name, value in content.items()}
 
 
@@ -90,7 +102,9 @@ def _check_entries(state: dict[str, Tensor], expected: Mapping[str, Tensor], pat
         raise ModelError(f"checkpoint {path} has entries of another shape: {_names(misshapen)}")
     broken = [name for name, value in state.items() if not value.isfinite().all()]
     if broken:
-        raise ModelError(f"checkpoint {path} holds NaN or infinity in {_names(broken)}; use an intact checkpoint")
+        raise ModelError(
+            f"checkpoint {path} holds NaN or infinity in {_names(broken)}; use an intact checkpoint"
+        )
 
 
 def _names(names: list[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import ConfigurationError
 
+STRIDES = (1, 4, 8)
 _LICENCE = "not stated; that of the checkpoint, see where it came from"
 
 
@@ -14,9 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand; torch is not needed for them."""
     parser.add_argument("checkpoint", nargs="?", type=Path, help="the authors' weights, .pth or .safetensors")
     parser.add_argument("--output", type=Path, help="ONNX file to write, e.g. models/published.onnx")
-    parser.add_argument("--stride", type=int, default=4, choices=(1, 4, 8), help="output grid, pixels (default 4)")
+    parser.add_argument(
+        "--stride", type=int, default=4, choices=STRIDES, help="output grid, pixels (default 4)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the factorisation bases (default 0)")
-    parser.add_argument("--opset", type=int, default=17, choices=range(17, 21), help="ONNX operator set (default 17)")
+    parser.add_argument(
+        "--opset", type=int, default=17, choices=range(17, 21), help="ONNX operator set (default 17)"
+    )
     parser.add_argument("--licence", default=_LICENCE, help="licence of the weights, for the model card")
     parser.add_argument(
         "--describe",
@@ -73,10 +78,10 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _describe(models: list[Path], seed: int) -> int:
-    from .describe import measure, table
+    from .describe import table
 
     if models:
-        print(table([measure(path) for path in models]))
+        print(table(models))
         return 0
     from .export import write_onnx
     from .published import PublishedNetwork
@@ -84,12 +89,10 @@ def _describe(models: list[Path], seed: int) -> int:
     network = PublishedNetwork().eval()
     network.freeze_bases(seed)
     with tempfile.TemporaryDirectory() as folder:
-        costs = []
-        for stride in (1, 4, 8):
-            path = Path(folder) / f"published, stride {stride}.onnx"
+        paths = [Path(folder) / f"published, stride {stride}.onnx" for stride in STRIDES]
+        for stride, path in zip(STRIDES, paths, strict=True):
             write_onnx(network, path, stride=stride, notes={})
-            costs.append(measure(path))
-    print(table(costs))
+        print(table(paths))
     return 0
 
 

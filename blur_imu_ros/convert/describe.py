@@ -17,25 +17,23 @@ _RUNS = 20
 
 @dataclass(frozen=True)
 class ModelCost:
-    """Cost of one image: `parameters` counts the weights of the graph, `gmac` 1e9 multiply-accumulates."""
+    """Cost of one image: `parameters` counts the weights in the graph, `macs` the multiply-accumulates."""
 
     name: str
     grid: str
     parameters: int
-    gmac: float
-    size_mb: float
-    latency_ms: float
+    macs: int
+    size_bytes: int
 
 
-def measure(path: Path) -> ModelCost:
-    """Cost of a model of the contract; latency is the median of 20 runs of ONNX Runtime on 2 threads, after 3 unmeasured."""
+def count(path: Path) -> ModelCost:
+    """Cost of a model of the contract, read from its graph. Raises ModelError for a file that is no ONNX model."""
     try:
         model = onnx.shape_inference.infer_shapes(onnx.load(str(path)), data_prop=True)
-        session = _session(path)
-    except Exception as error:  # neither library's errors share another base
-        raise ModelError(f"model {path} cannot be read: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # a file that is not there, no protocol buffer, or no valid graph
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"model {path} cannot be read: {reason}; name an ONNX model") from error
     shapes = _shapes(model.graph)
-    macs = sum(_macs(node, shapes) for node in model.graph.node)
     # Integer tensors are shapes and indices, not weights.
     weights = [item for item in model.graph.initializer if item.data_type != onnx.TensorProto.INT64]
     rows, columns = shapes["flow"][2:]
@@ -43,33 +41,16 @@ def measure(path: Path) -> ModelCost:
         path.stem,
         f"{columns}x{rows}",
         sum(prod(item.dims) for item in weights),
-        macs / 1e9,
-        path.stat().st_size / 1e6,
-        _latency_ms(session),
+        sum(_macs(node, shapes) for node in model.graph.node),
+        path.stat().st_size,
     )
 
 
-def table(costs: list[ModelCost]) -> str:
-    """The costs as a Markdown table."""
-    lines = [
-        "| Model | Grid | Parameters (M) | GMAC | File (MB) | CPU, 2 threads (ms) |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {cost.name} | {cost.grid} | {cost.parameters / 1e6:.2f} | {cost.gmac:.1f} | {cost.size_mb:.1f} "
-        f"| {cost.latency_ms:.0f} |"
-        for cost in costs
-    ]
-    return "\n".join(lines)
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
+def latency_ms(path: Path) -> float:
+    """Median time of ONNX Runtime for one image on 2 threads, over 20 runs after 3 unmeasured ones."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _latency_ms(session: onnxruntime.InferenceSession) -> float:
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).integers(0, 256, session.get_inputs()[0].shape, dtype=np.uint8)
     times = []
     for _ in range(3 + _RUNS):
@@ -77,6 +58,21 @@ def _latency_ms(session: onnxruntime.InferenceSession) -> float:
         session.run(None, {"image": image})
         times.append(time.perf_counter() - start)
     return 1e3 * float(np.median(times[3:]))
+
+
+def table(paths: list[Path]) -> str:
+    """The costs of models as a Markdown table."""
+    lines = [
+        "| Model | Grid | Parameters (M) | GMAC | File (MB) | CPU, 2 threads (ms) |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for path in paths:
+        cost = count(path)
+        lines.append(
+            f"| {cost.name} | {cost.grid} | {cost.parameters / 1e6:.2f} | {cost.macs / 1e9:.1f} "
+            f"| {cost.size_bytes / 1e6:.1f} | {latency_ms(path):.1f} |"
+        )
+    return "\n".join(lines)
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, list[int]]:

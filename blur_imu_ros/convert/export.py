@@ -16,8 +16,6 @@ from ..network import FlowDepthNetwork, Provider
 from .grid import GridNetwork, inverse_depth, sample
 from .published import FOCAL_PX, HEIGHT, WIDTH, PublishedNetwork
 
-OPSETS = range(17, 21)  # what the exporter writes and the model contract allows
-DEFAULT_OPSET = 17
 _FLOW_TOLERANCE_PX = 1e-3
 _RELATIVE_TOLERANCE = 1e-3
 
@@ -31,7 +29,7 @@ class Agreement:
 
 
 def write_onnx(
-    network: PublishedNetwork, path: Path, *, stride: int, opset: int = DEFAULT_OPSET, notes: Mapping[str, str]
+    network: PublishedNetwork, path: Path, *, stride: int, opset: int = 17, notes: Mapping[str, str]
 ) -> None:
     """Export a network with frozen bases to one ONNX file with the metadata of the model contract plus `notes`."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

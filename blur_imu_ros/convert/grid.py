@@ -12,7 +12,6 @@ from .hamburger import HamburgerDecoder, ResidualUnit, upsample
 from .mscan import CHANNELS
 from .published import PublishedNetwork
 
-STRIDES = (1, 4, 8)
 _MAX_INVERSE_DEPTH = 1e8  # the published depth is clipped to 1e-8 m
 
 
@@ -31,6 +30,10 @@ def sample(full: Tensor, stride: int) -> Tensor:
 class _GridHead(nn.Module):
     """Last convolution of the residual unit, linear prediction and sampling, merged into two strided convolutions."""
 
+    last: Tensor
+    skip: Tensor
+    bias: Tensor
+
     def __init__(self, unit: ResidualUnit, prediction: nn.Conv2d, stride: int) -> None:
         super().__init__()
         self.first = unit.conv1
@@ -41,7 +44,7 @@ class _GridHead(nn.Module):
         shifts = [F.pad(last, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
         self.register_buffer("last", torch.stack(shifts).mean(dim=0))
         self.register_buffer("skip", prediction.weight.expand(-1, -1, 2, 2) / 4)
-        self.register_buffer("bias", linear @ unit.conv2.bias + prediction.bias)
+        self.register_buffer("bias", linear @ _bias(unit.conv2) + _bias(prediction))
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(x)
@@ -95,6 +98,11 @@ class GridNetwork(nn.Module):
             features, low_level = self.network.encode(rgb)
             flow, log_depth = self.flow(features, low_level), self.depth(features, low_level)
         return flow, inverse_depth(log_depth)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None  # both convolutions of the head have one
+    return conv.bias
 
 
 def inverse_depth(log_depth: Tensor) -> Tensor:

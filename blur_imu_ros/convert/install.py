@@ -36,10 +36,14 @@ def check_output(path: Path) -> None:
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a file beside `path`, then move it there in one step; on any failure `path` is untouched."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        draft = Path(folder) / path.name
-        write(draft)
-        os.replace(draft, path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            draft = Path(folder) / path.name
+            write(draft)
+            os.replace(draft, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigurationError(f"{path} cannot be written: {reason}; choose another place") from error
 
 
 def record(model: InstalledModel, card: str) -> None:

@@ -30,7 +30,9 @@ class _StripAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         local = self.conv0(x)
         strips = (
-            self.conv0_2(self.conv0_1(local)) + self.conv1_2(self.conv1_1(local)) + self.conv2_2(self.conv2_1(local))
+            self.conv0_2(self.conv0_1(local))
+            + self.conv1_2(self.conv1_1(local))
+            + self.conv2_2(self.conv2_1(local))
         )
         return self.conv3(local + strips) * x
 

@@ -1,0 +1,254 @@
+"""`blur_imu convert` as a user runs it: every accepted file, every refusal, and what is left behind."""
+# ruff: noqa: E402  the modules below need torch
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch", reason="the extra [convert] is not installed")
+
+import onnx
+from onnx_models import write_model
+from published_weights import deterministic_state
+from safetensors.torch import save_file
+
+from blur_imu_ros.cli import main
+from blur_imu_ros.convert.checkpoint import load_checkpoint
+from blur_imu_ros.convert.describe import count
+from blur_imu_ros.errors import ModelError
+from blur_imu_ros.network import FlowDepthNetwork, FlowRepresentation, Provider
+
+
+@pytest.fixture(scope="module")
+def state():
+    torch.set_num_threads(1)
+    return deterministic_state()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def model(state, folder):
+    """Converted from a wrapped and prefixed .pth."""
+    checkpoint = folder / "wrapped.pth"
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3}, checkpoint
+    )
+    output = folder / "first.onnx"
+    assert main(["convert", str(checkpoint), "--output", str(output), "--licence", "a test"]) == 0
+    return output
+
+
+def predict(path):
+    image = np.random.default_rng(1).integers(0, 256, (224, 320, 3), dtype=np.uint8)
+    network = FlowDepthNetwork(path, provider=Provider.CPU, threads=1)
+    prediction = network.predict(image)
+    return network.spec, prediction.flow.copy(), prediction.inverse_depth.copy()
+
+
+def test_converted_model_obeys_the_contract(model):
+    spec, flow, inverse_depth = predict(model)
+    assert (spec.width, spec.height, spec.stride, spec.focal_px) == (320, 224, 4, 250.8)
+    assert spec.representation is FlowRepresentation.SIGNED
+    assert (spec.has_flow_sigma, spec.has_depth_sigma) == (False, False)
+    assert (spec.training_run, spec.licence) == ("published checkpoint wrapped.pth", "a test")
+    assert flow.shape == (2, 56, 80)
+    assert np.isfinite(flow).all()
+    assert (inverse_depth > 0).all()
+
+
+def test_manifest_vouches_for_the_model_and_the_card_names_the_weights(model):
+    entry = yaml.safe_load((model.parent / "manifest.yaml").read_text())["models"]["first"]
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert entry == {"file": "first.onnx", "sha256": digest, "size": "large", "width": 320, "height": 224}
+    card = model.with_suffix(".md").read_text()
+    assert hashlib.sha256((model.parent / "wrapped.pth").read_bytes()).hexdigest() in card
+    assert "seed 0" in card
+
+
+def test_second_run_from_safetensors_gives_identical_output(model, state):
+    checkpoint, output = model.parent / "plain.safetensors", model.parent / "second.onnx"
+    save_file(state, checkpoint)
+    assert main(["convert", str(checkpoint), "--output", str(output)]) == 0
+    _, flow, inverse_depth = predict(model)
+    _, second_flow, second_inverse_depth = predict(output)
+    assert np.array_equal(flow, second_flow)
+    assert np.array_equal(inverse_depth, second_inverse_depth)
+    assert set(yaml.safe_load((model.parent / "manifest.yaml").read_text())["models"]) == {"first", "second"}
+
+
+class Bomb:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def save(content, path):
+    torch.save(content, path)
+    return path
+
+
+def truncated(state, path):
+    data = save(state, path).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def misshapen(state, path):
+    save({**state, "flow_decoder.linear_pred_flow.bias": torch.zeros(3)}, path)
+
+
+def not_finite(state, path):
+    save({**state, "backbone.norm1.bias": torch.full((64,), torch.nan)}, path)
+
+
+def missing_key(state, path):
+    save({name: value for name, value in state.items() if name != "ll_enc.conv1.conv.bias"}, path)
+
+
+BAD_CHECKPOINTS = {
+    "truncated": (truncated, "damaged"),
+    "empty": (lambda state, path: path.write_bytes(b""), "damaged"),
+    "text": (lambda state, path: path.write_text("not a checkpoint"), "damaged"),
+    "other zip": (lambda state, path: zipfile.ZipFile(path, "w").close(), "damaged"),
+    "wrong architecture": (lambda state, path: save(torch.nn.Linear(2, 2).state_dict(), path), "missing 883"),
+    "missing key": (missing_key, r"missing 1 \(ll_enc.conv1.conv.bias\); unexpected none"),
+    "extra key": (
+        lambda state, path: save({**state, "head.weight": torch.zeros(1)}, path),
+        r"unexpected 1 \(head",
+    ),
+    "misshapen": (misshapen, r"flow_decoder.linear_pred_flow.bias \[3\] instead of \[2\]"),
+    "not finite": (not_finite, r"NaN or infinity in 1 \(backbone.norm1.bias\)"),
+    "no state": (lambda state, path: save(torch.zeros(3), path), "holds a Tensor, not a state"),
+    "no tensors": (lambda state, path: save({"weight": 3}, path), "no tensors: 1"),
+    "code": (
+        lambda state, path: save({"state_dict": Bomb(path.parent / "exploded")}, path),
+        "nothing of it was run",
+    ),
+    "absent": (lambda state, path: None, "does not exist"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CHECKPOINTS)
+def test_bad_checkpoint_is_refused_in_one_line_and_leaves_nothing(name, state, tmp_path, capsys):
+    make, reason = BAD_CHECKPOINTS[name]
+    check_refusal(tmp_path, capsys, "checkpoint.pth", lambda path: make(state, path), reason)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_truncated_safetensors_is_refused(state, tmp_path, capsys):
+    def make(path):
+        save_file(state, path)
+        path.write_bytes(path.read_bytes()[:50_000_000])
+
+    check_refusal(tmp_path, capsys, "checkpoint.safetensors", make, "damaged")
+
+
+def check_refusal(folder, capsys, file_name, make, reason):
+    models = folder / "models"
+    models.mkdir()
+    checkpoint = folder / file_name
+    make(checkpoint)
+    assert main(["convert", str(checkpoint), "--output", str(models / "out.onnx")]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert str(checkpoint) in message
+    assert re.search(reason, message)
+    assert list(models.iterdir()) == []
+
+
+def test_bomb_would_go_off_where_pickle_is_trusted(tmp_path):
+    torch.load(save(Bomb(tmp_path / "exploded"), tmp_path / "bomb.pth"), weights_only=False)
+    assert (tmp_path / "exploded").exists()
+
+
+def test_half_precision_and_nested_prefixes_load(state, tmp_path):
+    halves = {
+        f"model.module.{name}": value.half() for name, value in state.items() if value.is_floating_point()
+    }
+    counters = {
+        f"model.module.{name}": value for name, value in state.items() if not value.is_floating_point()
+    }
+    network = load_checkpoint(save({"model_state_dict": halves | counters}, tmp_path / "half.pth"))
+    weight = network.ll_enc.conv1.conv.weight
+    assert weight.dtype == torch.float32
+    assert not network.training
+    torch.testing.assert_close(weight, state["ll_enc.conv1.conv.weight"], atol=1e-3, rtol=1e-3)
+
+
+def test_failing_check_leaves_the_earlier_model_untouched(state, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "out.onnx"
+    output.write_bytes(b"the earlier model")
+    (tmp_path / "weights").mkdir()
+    checkpoint = save(state, tmp_path / "weights" / "state.pth")
+
+    def fail(network, path):
+        raise ModelError(f"differs by 1 px in {path.name}")
+
+    monkeypatch.setattr("blur_imu_ros.convert.export.check_onnx", fail)
+    assert main(["convert", str(checkpoint), "--output", str(output)]) == 2
+    assert "differs by 1 px" in capsys.readouterr().err
+    assert output.read_bytes() == b"the earlier model"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.onnx", "weights"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "name the checkpoint and --output"),
+        (["x.pth", "--output", "x.pt"], "must end in .onnx"),
+        (["x.pth", "--output", "absent/x.onnx"], "output folder absent does not exist"),
+        (["x.pth", "--output", "x.onnx", "--seed", "-1"], "--seed -1 is negative"),
+        (["x.pth", "--describe"], "leave out CHECKPOINT"),
+        (["--describe", "absent.onnx"], "absent.onnx"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(arguments, reason, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert reason in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_describe_counts_the_work_of_any_model(tmp_path, capsys):
+    path = write_model(tmp_path / "tiny.onnx", stride=4)
+    model = onnx.load(str(path))
+    weight = np.ones((2, 3, 3, 3), np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "weight"))
+    model.graph.node.append(onnx.helper.make_node("Conv", ["planes", "weight"], ["more"], pads=[1, 1, 1, 1]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("more", 1, [1, 2, 224, 320]))
+    onnx.save(model, str(path))
+    assert main(["convert", "--describe", str(path)]) == 0
+    row = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].strip("|").split("|")]
+    assert row[:2] == ["tiny", "80x56"]
+    assert count(path).macs == 2 * 224 * 320 * 27
+    assert count(path).parameters == count(write_model(tmp_path / "plain.onnx", stride=4)).parameters + 54
+    assert float(row[5]) > 0
+
+
+def test_missing_torch_is_one_line_that_says_what_to_install(tmp_path):
+    program = (
+        "import sys; sys.modules['torch'] = None; from blur_imu_ros.cli import main; "
+        "sys.exit(main(['convert', 'x.pth', '--output', 'x.onnx']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'blur_imu_ros[convert]'" in done.stderr
