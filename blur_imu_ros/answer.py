@@ -67,22 +67,46 @@ class FrameAnswerer:
         self._drop = drop
         self._bridge = CvBridge()
         self._epoch = 0
+        self._held: tuple[ReceivedFrame, Estimate] | None = None
 
     def answer(self, frame: ReceivedFrame) -> None:
         """Publish the estimate of a frame, or drop it for one cause."""
         settings = self._settings()
-        if time.monotonic() - frame.arrival_s > settings.stale_after_s:
+        if _is_stale(frame, settings):
             self._drop(DropCause.STALE, "")
             return
+        if frame.epoch != self._epoch:
+            self.release()
+            self.estimator.reset()
+            self._epoch = frame.epoch
         try:
             estimate = self._estimate(frame, settings)
-            cause = _gate(estimate, settings)
-            if cause is None:
-                self._publish(frame, estimate)
-            else:
-                self._drop(cause, "")
         except Exception as error:
             # A worker that died of one frame would leave the robot without any further answer.
+            self._drop(cause_of(error), describe(error))
+            return
+        if settings.use_next_frame:
+            self.release(self.estimator.revised())
+            self._held = frame, estimate
+        else:
+            self._deliver(frame, estimate)
+
+    def release(self, revised: Estimate | None = None) -> None:
+        """Deliver the frame that waits for its next one, if any: as revised by it, or as it was."""
+        if self._held is not None:
+            (frame, estimate), self._held = self._held, None
+            self._deliver(frame, revised or estimate)
+
+    def _deliver(self, frame: ReceivedFrame, estimate: Estimate) -> None:
+        settings = self._settings()
+        # One that waited for the next frame of a camera that stopped is of no use any more.
+        cause = DropCause.STALE if _is_stale(frame, settings) else _gate(estimate, settings)
+        if cause is not None:
+            self._drop(cause, "")
+            return
+        try:
+            self._publish(frame, estimate)
+        except Exception as error:
             self._drop(cause_of(error), describe(error))
 
     def _estimate(self, frame: ReceivedFrame, settings: Settings) -> Estimate:
@@ -91,10 +115,11 @@ class FrameAnswerer:
             image = decode_compressed(frame.message)
         else:
             image = decode_image(frame.message, self._bridge.imgmsg_to_cv2)
-        if frame.epoch != self._epoch:
-            self.estimator.reset()
-            self._epoch = frame.epoch
         return self.estimator.estimate(Frame(image, camera, frame.t_mid_ns, frame.exposure_s))
+
+
+def _is_stale(frame: ReceivedFrame, settings: Settings) -> bool:
+    return time.monotonic() - frame.arrival_s > settings.stale_after_s
 
 
 def estimator_options(settings: Settings) -> EstimatorOptions:
@@ -105,7 +130,13 @@ def estimator_options(settings: Settings) -> EstimatorOptions:
         exposure_relative_sigma=settings.exposure_relative_sigma,
     )
     return EstimatorOptions(
-        solver=solver, undecided_sign=settings.undecided_sign, use_next_frame=settings.use_next_frame
+        solver=solver,
+        undecided_sign=settings.undecided_sign,
+        min_sign_probability=settings.min_sign_probability,
+        min_blur_px=settings.min_blur_px if settings.min_blur_px >= 0 else None,
+        use_next_frame=settings.use_next_frame,
+        min_variance=settings.min_variance,
+        max_variance=settings.max_variance,
     )
 
 
@@ -113,10 +144,7 @@ def _gate(estimate: Estimate, settings: Settings) -> DropCause | None:
     """Return why a parameter keeps an estimate back, None where none does."""
     if not estimate.condition <= settings.max_condition:
         return DropCause.ILL_CONDITIONED
-    if (
-        settings.undecided_sign is UndecidedSign.DROP
-        and estimate.sign_probability < settings.min_sign_probability
-    ):
+    if settings.undecided_sign is UndecidedSign.DROP and not estimate.decided:
         return DropCause.UNDECIDED
     return None
 

@@ -13,7 +13,7 @@ from .errors import BlurImuError
 from .exposure import ExposureTopic
 from .exposure_field import check_exposure
 from .parameters import Settings
-from .timing import Admission, Epochs, mid_exposure_ns, stamp_ns
+from .timing import Admission, Epochs, FrameInterval, mid_exposure_ns, stamp_ns
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class FrameIntake:
         self._topic: ExposureTopic | None = None
         self._waiting: ReceivedFrame | None = None
         self._epochs = Epochs(settings().time_jump_s)
+        self._interval = FrameInterval()
         # The ROS clock may report a jump from another thread than the callbacks'.
         self._jumped = threading.Event()
         self.newest_exposure: tuple[float, float] | None = None
@@ -75,6 +76,7 @@ class FrameIntake:
         except BlurImuError as error:
             self._drop(DropCause.STAMP, str(error))
             return
+        self._interval.observe(frame.stamp_ns, self._settings().time_jump_s)
         if self._topic is None:
             exposure_s = self._settings().exposure_s
             if exposure_s == 0:
@@ -91,7 +93,7 @@ class FrameIntake:
 
     def expire(self, now_s: float) -> None:
         """Give up a frame that waited longer than one period for its exposure."""
-        period_s = self._epochs.frame_interval_s or self._settings().stale_after_s
+        period_s = self._interval.seconds or self._settings().stale_after_s
         if self._waiting is not None and now_s - self._waiting.arrival_s > period_s:
             self._give_up_waiting()
 
@@ -126,16 +128,15 @@ class FrameIntake:
             self._jumped.clear()
             self._epochs.restart()
         try:
-            check_exposure(exposure_s, None)
+            check_exposure(exposure_s, self._interval.seconds)
             t_mid_ns = mid_exposure_ns(
                 frame.stamp_ns, exposure_s, settings.readout_s, settings.stamp_reference
             )
-            if self._epochs.admit(t_mid_ns) is Admission.LATE:
-                self._drop(DropCause.LATE, "")
-                return
-            check_exposure(exposure_s, self._epochs.frame_interval_s)
         except BlurImuError as error:
             self._drop(cause_of(error), str(error))
+            return
+        if self._epochs.admit(t_mid_ns) is Admission.LATE:
+            self._drop(DropCause.LATE, "")
             return
         self.newest_exposure = (exposure_s, frame.arrival_s)
         placed = ReceivedFrame(

@@ -118,7 +118,7 @@ class Settings:
         default=False, metadata=_fixed("Decide the sign by the next frame too: surer, one frame later.")
     )
     min_variance: float = field(
-        default=1e-6, metadata=_live("Smallest eigenvalue of the covariance.", 1e-12, 1)
+        default=1e-6, metadata=_live("Smallest eigenvalue of the covariance.", 1e-12, 0.1)
     )
     max_variance: float = field(default=1e4, metadata=_live("Largest eigenvalue of the covariance.", 1, 1e9))
     debug_rate_hz: float = field(default=5.0, metadata=_live("Largest rate of the debug image.", 0.1, 100))

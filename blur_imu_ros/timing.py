@@ -47,6 +47,25 @@ def mid_exposure_ns(stamp_ns: int, exposure_s: float, readout_s: float, referenc
     return stamp_ns + round((exposure_weight * exposure_s + readout_weight * readout_s) * NS_PER_S)
 
 
+class FrameInterval:
+    """Typical time between received frames, which no clock jump and no lost frame changes."""
+
+    def __init__(self) -> None:
+        self._intervals: deque[int] = deque(maxlen=9)
+        self._newest_ns: int | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Median of the newest intervals, None before the second frame."""
+        return median(self._intervals) / NS_PER_S if self._intervals else None
+
+    def observe(self, stamp_ns: int, longest_s: float) -> None:
+        """Take in the stamp of a received frame; steps back and steps beyond `longest_s` are no intervals."""
+        if self._newest_ns is not None and 0 < stamp_ns - self._newest_ns <= longest_s * NS_PER_S:
+            self._intervals.append(stamp_ns - self._newest_ns)
+        self._newest_ns = stamp_ns
+
+
 class Admission(Enum):
     """How a time stamp follows those before it."""
 
@@ -67,14 +86,6 @@ class Epochs:
     count: int = 0
     _newest_ns: int | None = None
 
-    def __post_init__(self) -> None:
-        self._intervals: deque[float] = deque(maxlen=9)
-
-    @property
-    def frame_interval_s(self) -> float | None:
-        """Median time between the newest frames of this epoch in seconds, None before the second frame."""
-        return median(self._intervals) if self._intervals else None
-
     def restart(self) -> None:
         """Let the next stamp start a new epoch, whatever it is."""
         self._newest_ns = None
@@ -83,12 +94,10 @@ class Epochs:
         """Take in the next t_mid and tell how it follows; a late one changes nothing."""
         step_s = None if self._newest_ns is None else (t_mid_ns - self._newest_ns) / NS_PER_S
         if step_s is None or abs(step_s) > self.time_jump_s:
-            self._intervals.clear()
             self._newest_ns = t_mid_ns
             self.count += 1
             return Admission.NEW_EPOCH
         if step_s <= 0:
             return Admission.LATE
-        self._intervals.append(step_s)
         self._newest_ns = t_mid_ns
         return Admission.IN_ORDER

@@ -1,5 +1,6 @@
-"""Real processes over real DDS for the tests of the node: the node as a subprocess, and a camera with listeners here."""
+"""Real processes over real DDS for the tests: the node as a subprocess, a camera and a consumer in this one."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -79,7 +80,7 @@ class NodeProcess:
 class Rig:
     """A camera driver and a consumer of the node's topics, spinning in a thread of this process."""
 
-    def __init__(self, node_name: str = "/blur_imu", namespace: str = "") -> None:
+    def __init__(self, node_name: str = "/blur_imu", namespace: str = "", image_type: type = Image) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = rclpy.create_node("rig", namespace=namespace, context=self.context)
@@ -89,8 +90,9 @@ class Rig:
         self.status: list[DiagnosticStatus] = []
         self.sent = 0
         self._lock = threading.Condition()
-        self.image_publisher = self.node.create_publisher(Image, "image", qos_profile_sensor_data)
+        self.image_publisher = self.node.create_publisher(image_type, "image", qos_profile_sensor_data)
         self.info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.extra: list[object] = []
         self.node.create_subscription(Imu, f"{node_name}/imu", lambda m: self._keep(self.imu, m), 1000)
         self.node.create_subscription(
             TwistWithCovarianceStamped, f"{node_name}/twist", lambda m: self._keep(self.twist, m), 1000
@@ -151,14 +153,17 @@ class Rig:
             time.sleep(0.05)
         raise AssertionError(f"the node did not subscribe within {timeout_s} s; its log:\n{node.log}")
 
-    def now_ns(self) -> int:
-        return time.time_ns()
+    def listen(self, kind: type, topic: str) -> object:
+        """Collect another topic in `extra`; return the subscription."""
+        return self.node.create_subscription(
+            kind, topic, lambda message: self._keep(self.extra, message), qos_profile_sensor_data
+        )
 
     def send(
         self, stamp_ns: int | None = None, *, image: Image | None = None, info: CameraInfo | None = None
     ) -> int:
         """Publish camera info and image with one stamp; return it."""
-        stamp_ns = self.now_ns() if stamp_ns is None else stamp_ns
+        stamp_ns = time.time_ns() if stamp_ns is None else stamp_ns
         info = info or camera_info()
         image = image or frame()
         for message in (info, image):
@@ -179,13 +184,28 @@ class Rig:
             time.sleep(max(0.0, due - time.monotonic()))
         return stamps
 
-    def stream_until(self, condition: Callable[[], bool], timeout_s: float = 20) -> float:
+    def stream_until(
+        self, condition: Callable[[], bool], timeout_s: float = 40, **arguments: object
+    ) -> float:
         """Send frames at camera rate until the condition holds; return the seconds it took."""
         start = time.monotonic()
         while not condition():
             assert time.monotonic() - start < timeout_s, f"not within {timeout_s} s; last: {self.status[-1:]}"
-            self.stream(1)
+            self.stream(1, **copy.deepcopy(arguments))
         return time.monotonic() - start
+
+    def stream_until_answered(self, count: int = 1, **arguments: object) -> float:
+        """Send frames at camera rate until so many more are answered; return the seconds it took."""
+        target = len(self.imu) + count
+        return self.stream_until(lambda: len(self.imu) >= target, **arguments)
+
+    def stream_until_status(
+        self, condition: Callable[[DiagnosticStatus], bool], **arguments: object
+    ) -> DiagnosticStatus:
+        """Send frames at camera rate until a new status fulfils the condition; return it."""
+        start = len(self.status)
+        self.stream_until(lambda: any(condition(status) for status in self.status[start:]), **arguments)
+        return next(status for status in self.status[start:] if condition(status))
 
     def change_state(self, transition: int) -> bool:
         request = ChangeState.Request()

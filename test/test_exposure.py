@@ -60,7 +60,7 @@ def test_a_key_value_of_diagnostics():
 def test_a_wrong_field_or_value_is_named():
     with pytest.raises(ExposureError, match=r"no field 'exposure\.time'.*exposure_field"):
         ExposureField("exposure.time", "", ExposureUnit.SECONDS).read(flir(1))
-    with pytest.raises(ExposureError, match="'auto'.*not a number"):
+    with pytest.raises(ExposureError, match=r"'auto'.*not a number"):
         REALSENSE.read(SimpleNamespace(json_data='{"actual_exposure": "auto"}'))
 
 
