@@ -1,0 +1,38 @@
+"""`python -m training COMMAND`: from raw assets to an ONNX network, one command a step."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    "assets": "build the asset pack: furniture, surfaces, photographs",
+    "keyframes": "render sharp RGB-D key frames of random rooms",
+    "samples": "blur key frames into training samples",
+    "train": "train, or go on training, the network",
+    "calibrate": "fit the covariance calibration on validation sequences",
+    "export": "write the ONNX file of the model contract",
+    "sequences": "render sequences with exact truth: the test split, the demo",
+    "smoke": "the whole chain on tiny sizes",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; only the chosen one is imported."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((name for name in arguments if name in COMMANDS), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name == chosen:
+            module = importlib.import_module(f"training.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed = parser.parse_args(arguments)
+    return parsed.run(parsed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

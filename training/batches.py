@@ -1,0 +1,118 @@
+"""Batches from shards on disk: random samples, mirrored and cropped, made by a thread while the step before them runs."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.losses import Labels, make_labels
+from training.network import STRIDE
+from training.samples import FOCAL_AT_320
+
+MIRROR = np.array([1, -1, -1, -1, 1, 1], np.float32)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """image float32 [B,3,H,W] in 0..255, with the labels of the same crop; canonical_px: focal length the network is taught."""
+
+    image: Tensor
+    labels: Labels
+    canonical_px: float
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.image.to(device), self.labels.map(lambda tensor: tensor.to(device)), self.canonical_px)
+
+
+class Shards:
+    """Memory-mapped shards below some folders; `refresh` picks up those written since."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self.folders = folders
+        self.arrays: dict[Path, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        found = sorted(path for folder in self.folders for path in folder.glob("shard_*"))
+        for path in found:
+            if path not in self.arrays:
+                self.arrays[path] = tuple(
+                    np.load(path / f"{name}.npy", mmap_mode="r") for name in ("images", "inverse_depth", "records")
+                )
+        if not self.arrays:
+            raise FileNotFoundError(f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`")
+
+    def pick(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.void]:
+        images, depths, records = list(self.arrays.values())[rng.integers(len(self.arrays))]
+        index = rng.integers(len(records))
+        return images[index], depths[index], records[index]
+
+
+def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> Batch:
+    """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left), multiples of 8."""
+    top, left = corners
+    rows, columns = slice(top // STRIDE, (top + crop[0]) // STRIDE), slice(left // STRIDE, (left + crop[1]) // STRIDE)
+    images = np.stack([image[top : top + crop[0], left : left + crop[1]] for image, _, _ in samples])
+    labels = make_labels(
+        torch.from_numpy(np.stack([record["twist"] for *_, record in samples])),
+        torch.from_numpy(np.stack([depth for _, depth, _ in samples]).astype(np.float32)),
+        torch.from_numpy(np.array([record["metric"] for *_, record in samples])),
+        torch.from_numpy(np.array([record["focal_px"] for *_, record in samples])),
+        canonical_px := FOCAL_AT_320 * samples[0][0].shape[1] / 320,
+        STRIDE,
+    )
+    cropped = Labels(
+        labels.twist,
+        labels.inverse_depth[:, rows, columns],
+        labels.metric,
+        labels.rotation[:, rows, columns],
+        labels.translation[:, rows, columns],
+    )
+    image = torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+    return Batch(image, cropped, canonical_px)
+
+
+def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
+    image, depth, record = sample
+    record = record.copy()
+    if rng.random() < 0.5:
+        image, depth = image[:, ::-1], depth[:, ::-1]
+        record["twist"] *= MIRROR
+    if rng.random() < 0.3:
+        image = image[..., rng.permutation(3)]
+    return image, depth, record
+
+
+def draw_batch(rng: np.random.Generator, shards: Shards, size: int, crop: tuple[int, int]) -> Batch:
+    """A random augmented batch; crop (height, width) is cut to the image where it is larger."""
+    samples = [_augment(rng, shards.pick(rng)) for _ in range(size)]
+    height, width = samples[0][0].shape[:2]
+    crop = min(crop[0], height), min(crop[1], width)
+    corners = tuple(int(rng.integers((full - part) // STRIDE + 1)) * STRIDE for full, part in zip((height, width), crop, strict=True))
+    return assemble(samples, corners, crop)
+
+
+def prefetch(make, depth: int = 3):
+    """Endless results of `make()`, computed ahead in a daemon thread; an error there is raised here."""
+    ready: queue.Queue = queue.Queue(depth)
+
+    def work() -> None:
+        while True:
+            try:
+                ready.put(make())
+            except Exception as error:
+                ready.put(error)
+                return
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        item = ready.get()
+        if isinstance(item, Exception):
+            raise item
+        yield item

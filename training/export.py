@@ -1,0 +1,145 @@
+"""From a checkpoint to the model contract: one ONNX file with its metadata, checked against the network it came from."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from training.network import STRIDE, FlowDepthNetwork, NetworkConfig
+from training.samples import FOCAL_AT_320
+
+OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
+OPSET = 17
+MAX_FLOW_DIFFERENCE_PX, MAX_DEPTH_DIFFERENCE = 1e-3, 1e-3
+UNCALIBRATED = {
+    "independent_fraction": 0.003,
+    "covariance_scale": [1.0] * 6,
+    "depth_scale_sigma": 0.15,
+    "min_blur_px": 1.0,
+}
+
+
+class ContractNetwork(nn.Module):
+    """The network behind the contract's input: uint8 [1,H,W,3] RGB."""
+
+    def __init__(self, network: FlowDepthNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return self.network(image.permute(0, 3, 1, 2).float())
+
+
+def load_network(checkpoint: Path) -> FlowDepthNetwork:
+    """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = FlowDepthNetwork(NetworkConfig(**state["network"]))
+    prefix = "module."
+    weights = {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}
+    network.load_state_dict(weights)
+    fold_batch_norms(network.eval())
+    return network
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Replace every (Conv2d, BatchNorm2d) pair by one convolution, in place."""
+    for child in module.modules():
+        if isinstance(child, nn.Sequential) and len(child) == 2 and isinstance(child[1], nn.BatchNorm2d):
+            child[0], child[1] = fuse_conv_bn_eval(child[0], child[1]), nn.Identity()
+
+
+def export_onnx(network: FlowDepthNetwork, path: Path, size: tuple[int, int], entries: dict[str, str]) -> None:
+    """Write the ONNX file for `size` (width, height) with these metadata entries, whole or not at all."""
+    example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
+    temporary = path.with_suffix(".tmp")
+    torch.onnx.export(
+        ContractNetwork(network), (example,), str(temporary), input_names=["image"], output_names=list(OUTPUTS),
+        opset_version=OPSET, dynamo=False,
+    )  # fmt: skip
+    model = onnx.load(temporary)
+    onnx.helper.set_model_props(model, entries)
+    onnx.save(model, temporary)
+    os.replace(temporary, path)
+
+
+def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[float, float]:
+    """Largest difference between torch and onnxruntime on a uint8 image [H,W,3]: flow in px, inverse depth relative."""
+    with torch.no_grad():
+        expected = [output.numpy() for output in ContractNetwork(network)(torch.from_numpy(image[None]))]
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    actual = session.run(list(OUTPUTS), {"image": image[None]})
+    flow = float(np.abs(actual[0] - expected[0]).max())
+    return flow, float(np.abs(actual[2] / expected[2] - 1).max())
+
+
+def contract_metadata(size: tuple[int, int], calibration: dict, training_run: str) -> dict[str, str]:
+    """Metadata of the model contract for our own networks."""
+    return {
+        "focal_px": str(FOCAL_AT_320 * size[0] / 320),
+        "stride": str(STRIDE),
+        "flow_representation": "double_angle",
+        "flow_unit": "canonical_pixels_per_exposure",
+        "independent_fraction": str(calibration["independent_fraction"]),
+        "covariance_scale": ",".join(str(value) for value in calibration["covariance_scale"]),
+        "depth_scale_sigma": str(calibration["depth_scale_sigma"]),
+        "min_blur_px": str(calibration["min_blur_px"]),
+        "training_run": training_run,
+        "licence": "Apache-2.0",
+    }
+
+
+def write_manifest_entry(path: Path, size: tuple[int, int], size_name: str) -> None:
+    """Add or replace the file's entry, with its SHA-256, in the manifest beside it."""
+    manifest = path.with_name("manifest.yaml")
+    content = yaml.safe_load(manifest.read_text()) if manifest.exists() else None
+    models = (content or {}).get("models") or {}
+    models[path.stem] = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "size": size_name,
+        "width": size[0],
+        "height": size[1],
+    }
+    manifest.write_text(yaml.safe_dump({"models": models}, sort_keys=False))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training export`."""
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--output", type=Path, required=True, help="the .onnx file, usually in models/")
+    parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--calibration", type=Path, help="JSON written by `python -m training calibrate`")
+    parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
+    parser.add_argument("--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, check parity, and enter into the manifest."""
+    torch.set_num_threads(2)
+    size = tuple(arguments.size)
+    calibration = dict(UNCALIBRATED)
+    if arguments.calibration:
+        calibration |= json.loads(arguments.calibration.read_text())
+    network = load_network(arguments.checkpoint)
+    export_onnx(network, arguments.output, size, contract_metadata(size, calibration, arguments.training_run))
+    image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    flow, depth = parity(network, arguments.output, image)
+    megabytes = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {megabytes:.1f} MB, torch against onnxruntime: flow {flow:.1e} px, depth {depth:.1e} relative")
+    if flow > MAX_FLOW_DIFFERENCE_PX or depth > MAX_DEPTH_DIFFERENCE:
+        arguments.output.unlink()
+        raise SystemExit("the exported network differs from the trained one; nothing was kept")
+    if arguments.manifest:
+        write_manifest_entry(arguments.output, size, arguments.manifest)
+    return 0

@@ -1,0 +1,135 @@
+"""What the network is taught: likelihood of flow and inverse depth, and velocity through a differentiable solve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BETA = 0.4
+INDEPENDENT = 1 / 30
+PRIOR_SIGMA = (0.10, 0.03)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """twist [B,6] per exposure (rad, m); inverse_depth [B,h,w] in 1/m at the canonical focal length; metric bool [B];
+    rotation and translation [B,h,w,2,3]: the two halves of the interaction matrix in px, for an inverse depth of one."""
+
+    twist: Tensor
+    inverse_depth: Tensor
+    metric: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Labels:
+        """The labels with `change` applied to every tensor."""
+        return Labels(*(change(getattr(self, field.name)) for field in fields(self)))
+
+    @property
+    def flow(self) -> Tensor:
+        """True flow [B,h,w,2] in pixels per exposure."""
+        return predicted_flow(self, self.inverse_depth, self.twist)
+
+
+def make_labels(twist: Tensor, inverse_depth: Tensor, metric: Tensor, focal_px: Tensor, canonical_px: float, stride: int) -> Labels:
+    """Labels for views of focal length focal_px [B]; inverse depth [B,h,w] in 1/m is scaled to the canonical focal length."""
+    batch, rows, columns = inverse_depth.shape
+    x = (torch.arange(columns) + 0.5) * stride - columns * stride / 2
+    y = (torch.arange(rows) + 0.5) * stride - rows * stride / 2
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    x, y, f = x.expand(batch, -1, -1), y.expand(batch, -1, -1), focal_px.view(-1, 1, 1).expand(-1, rows, columns)
+    zero = torch.zeros_like(x)
+    rotation = torch.stack((x * y / f, -(f + x * x / f), y, f + y * y / f, -x * y / f, -x), dim=-1)
+    translation = torch.stack((-f, zero, x, zero, -f, y), dim=-1) * (canonical_px / f)[..., None]
+    shape = (batch, rows, columns, 2, 3)
+    scaled = inverse_depth * (focal_px / canonical_px).view(-1, 1, 1)
+    return Labels(twist, scaled, metric, rotation.view(shape), translation.view(shape))
+
+
+def predicted_flow(labels: Labels, inverse_depth: Tensor, twist: Tensor) -> Tensor:
+    """Flow [B,h,w,2] of twist [B,6] at inverse depth [B,h,w] (canonical focal length)."""
+    turn = torch.einsum("bhwij,bj->bhwi", labels.rotation, twist[:, :3])
+    shift = torch.einsum("bhwij,bj->bhwi", labels.translation, twist[:, 3:])
+    return turn + inverse_depth[..., None] * shift
+
+
+def double_angle(flow: Tensor) -> Tensor:
+    """q = |f| (cos 2t, sin 2t) of flow [...,2]; the same for f and -f."""
+    u, v = flow.unbind(-1)
+    length = torch.sqrt(u * u + v * v + 1e-12)
+    return torch.stack(((u * u - v * v) / length, 2 * u * v / length), dim=-1)
+
+
+def laplace(error: Tensor, log_sigma: Tensor) -> Tensor:
+    """Beta-weighted Laplace likelihood: poor regions keep teaching, certain ones do not drown the rest."""
+    scale = torch.exp(log_sigma) / 2**0.5
+    return (error.abs() / scale + log_sigma) * scale.detach() ** BETA
+
+
+def compress(q: Tensor) -> Tensor:
+    """q [B,2,h,w] with its length replaced by ln(1 + length): errors count relative to the blur, as they are felt."""
+    length = torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
+    return q * (torch.log1p(length) / length)
+
+
+def flow_loss(labels: Labels, q: Tensor, log_sigma: Tensor, likelihood: bool) -> Tensor:
+    """q [B,2,h,w] px, log_sigma [B,1,h,w], one for both components.
+
+    First the compressed error teaches q, and the likelihood only sigma: a likelihood alone starts slowly, being content with
+    q = 0 and a wide sigma. Later (`likelihood`) both learn from the likelihood, in pixels.
+    """
+    target = double_angle(labels.flow).permute(0, 3, 1, 2)
+    if likelihood:
+        return laplace(target - q, log_sigma).mean()
+    shape = F.smooth_l1_loss(compress(q), compress(target))
+    return 4 * shape + 0.2 * laplace((target - q).detach(), log_sigma).mean()
+
+
+def depth_loss(labels: Labels, inverse_depth: Tensor, log_sigma: Tensor) -> Tensor:
+    """Likelihood of ln inverse depth [B,1,h,w] over samples with metric depth; log_sigma is that of the inverse depth."""
+    relative = log_sigma - torch.log(inverse_depth)
+    error = torch.log(labels.inverse_depth[:, None].clamp(min=0.02)) - torch.log(inverse_depth)
+    weight = labels.metric.float().view(-1, 1, 1, 1)
+    return (laplace(error, relative) * weight).sum() / (weight.sum() * error[0].numel()).clamp(min=1)
+
+
+def velocity_error(labels: Labels, q: Tensor, q_log_sigma: Tensor, inverse_depth: Tensor, depth_log_sigma: Tensor) -> Tensor:
+    """Error [B,6] of the maximum a posteriori solve, linearised at the truth: one Gauss-Newton step away from it.
+
+    The weights are those of the product's solve: isotropic flow variance plus depth variance along the translational flow.
+    """
+    rho, batch = inverse_depth[:, 0], q.shape[0]
+    flow = predicted_flow(labels, rho, labels.twist)
+    u, v = flow.detach().unbind(-1)
+    length = torch.sqrt(u * u + v * v + 0.04)
+    cos, sin = u / length, v / length
+    c3 = torch.stack((cos * (1 + 2 * sin * sin), -sin * (1 + 2 * cos * cos)), dim=-1)
+    s3 = torch.stack((2 * sin**3, 2 * cos**3), dim=-1)
+    slope = torch.stack((c3, s3), dim=-2)
+    design = torch.cat((labels.rotation, rho[..., None, None] * labels.translation), dim=-1)
+    design = slope @ design
+    along = slope @ torch.einsum("bhwij,bj->bhwi", labels.translation, labels.twist[:, 3:])[..., None]
+    along = (along * torch.exp(depth_log_sigma[:, 0])[..., None, None])[..., 0]
+    variance = torch.exp(2 * q_log_sigma[:, 0])[..., None]
+    residual = q.permute(0, 2, 3, 1) - double_angle(flow)
+    share = along / (variance + (along * along).sum(-1, keepdim=True))
+    across = design - share[..., None] * (along[..., None, :] @ design)
+    weighted = (across / variance[..., None]).flatten(1, 3)
+    normal = INDEPENDENT * weighted.transpose(1, 2) @ design.flatten(1, 3)
+    right = INDEPENDENT * weighted.transpose(1, 2) @ residual.flatten(1, 3)[..., None]
+    prior = torch.diag(torch.tensor([PRIOR_SIGMA[0]] * 3 + [PRIOR_SIGMA[1]] * 3) ** -2.0).to(q.device)
+    step = torch.linalg.solve(normal + prior, right)
+    shrink = torch.linalg.solve(normal + prior, (prior @ labels.twist[..., None]))
+    return (step - shrink).view(batch, 6)
+
+
+def velocity_loss(labels: Labels, error: Tensor) -> Tensor:
+    """Mean length in pixels of the flow that the rotational and the translational errors [B,6] would draw."""
+    turn = torch.einsum("bhwij,bj->bhwi", labels.rotation, error[:, :3]).norm(dim=-1).mean((1, 2))
+    shift = torch.einsum("bhwij,bj->bhwi", labels.translation, error[:, 3:])
+    shift = (labels.inverse_depth[..., None] * shift).norm(dim=-1).mean((1, 2))
+    return (torch.sqrt(turn + 0.01) + 0.5 * torch.sqrt(shift + 0.01) * labels.metric.float()).mean()

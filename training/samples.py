@@ -1,0 +1,111 @@
+"""Training samples made ahead of time: blurred images with the motion and inverse depth that made them, in shards on disk."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.blur import View, integrate_exposure, view_inverse_depth
+from training.collage import make_collage
+from training.keyframe import KeyFrame, load_keyframe
+from training.motion import draw_motion
+from training.sensor import draw_sensor, expose
+
+FOCAL_AT_320 = 250.8
+MAX_BLUR_AT_320 = 40.0
+LABEL_STRIDE = 8
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Image size, share of collages among the key frames, samples per shard."""
+
+    width: int = 320
+    height: int = 224
+    collage_share: float = 0.4
+    shard_size: int = 256
+
+    @property
+    def scale(self) -> float:
+        """This size against the 320-pixel one: focal length and blur lengths grow with it."""
+        return self.width / 320
+
+
+SAMPLE_DTYPE = np.dtype([("twist", "f4", 6), ("focal_px", "f4"), ("metric", "?")])
+
+
+def _draw_view(rng: np.random.Generator, config: SampleConfig) -> View:
+    zoom = float(np.exp(abs(rng.normal(0, 0.15))) * rng.uniform(0.97, 1.03))
+    angles = np.radians(rng.normal(0, (2.0, 2.0, 6.0)))
+    return View(config.width, config.height, FOCAL_AT_320 * config.scale * zoom, cv2.Rodrigues(angles)[0])
+
+
+def make_sample(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) -> tuple[np.ndarray, np.ndarray, tuple]:
+    """One sample: uint8 RGB image [H,W,3], inverse depth float16 [H/8,W/8] in 1/m, and a SAMPLE_DTYPE record."""
+    view = _draw_view(rng, config)
+    coarse = view_inverse_depth(key, view)[2::4, 2::4]
+    motion = draw_motion(rng, coarse, view.focal_px, MAX_BLUR_AT_320 * config.scale)
+    light, inverse_depth = integrate_exposure(key, view, motion)
+    grid = (config.width // LABEL_STRIDE, config.height // LABEL_STRIDE)
+    label = cv2.resize(inverse_depth, grid, interpolation=cv2.INTER_AREA)
+    return expose(draw_sensor(rng), light, rng), label.astype(np.float16), (motion.twist, view.focal_px, key.metric)
+
+
+def key_frames(rng: np.random.Generator, rooms: list[Path], photographs: list[Path], config: SampleConfig):
+    """Endless key frames, rooms and collages mixed; each room view is used for two samples in a row to spare decoding."""
+    while True:
+        if rooms and rng.random() > config.collage_share:
+            key = load_keyframe(rooms[rng.integers(len(rooms))])
+        else:
+            key = make_collage(rng, photographs)
+        yield from itertools.repeat(key, 2)
+
+
+def write_shard(folder: Path, rng: np.random.Generator, keys, config: SampleConfig) -> None:
+    """Make `shard_size` samples and write them as a folder of arrays, whole or not at all."""
+    count = config.shard_size
+    images = np.empty((count, config.height, config.width, 3), np.uint8)
+    depths = np.empty((count, config.height // LABEL_STRIDE, config.width // LABEL_STRIDE), np.float16)
+    records = np.empty(count, SAMPLE_DTYPE)
+    for index, key in zip(range(count), keys, strict=False):
+        images[index], depths[index], records[index] = make_sample(rng, key, config)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary.mkdir(parents=True)
+    for name, array in (("images", images), ("inverse_depth", depths), ("records", records)):
+        np.save(temporary / f"{name}.npy", array)
+    os.replace(temporary, folder)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training samples`."""
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--keyframes", type=Path, nargs="*", default=[], help="folders of key frames")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs for collages")
+    parser.add_argument("--shards", type=int, default=4, help="how many shards to make")
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard; also part of the seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--shard-size", type=int, default=256)
+    parser.add_argument("--collages", type=float, default=0.4, help="share of collages among the key frames")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make shards of samples; existing ones are kept, new key frames are picked up shard by shard."""
+    cv2.setNumThreads(1)
+    config = SampleConfig(*arguments.size, arguments.collages, arguments.shard_size)
+    for number in range(arguments.first, arguments.first + arguments.shards):
+        folder = arguments.out / f"shard_{number:05d}"
+        if folder.exists():
+            continue
+        rng = np.random.default_rng((arguments.seed, number))
+        rooms = sorted(path for root in arguments.keyframes for path in root.glob("*.npz"))
+        photographs = sorted(path for root in arguments.photos for path in root.glob("*.*"))
+        write_shard(folder, rng, key_frames(rng, rooms, photographs, config), config)
+        print(f"{folder}: {config.shard_size} samples from {len(rooms)} key frames, {len(photographs)} photographs")
+    return 0

@@ -1,0 +1,202 @@
+"""Rendered sequences with exact truth, in the sequence-folder format: the standard test split, validation, the demo."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from blur_imu_ros.camera import CameraModel, DistortionModel
+from blur_imu_ros.sequence_writer import SequenceWriter
+from training.asset_split import Split
+from training.blur import View, integrate_exposure
+from training.keyframe import KeyFrame, encode_linear
+from training.keyframes import camera_poses
+from training.motion import ExposureMotion
+from training.pack import Pack
+from training.renderer import Renderer
+from training.rooms import build_room
+from training.sensor import Sensor, draw_sensor, expose
+
+RATE_HZ = 30.0
+CLIP_GAP_S = 2.0
+MARGIN = 1.3
+OVERSAMPLING = 1.2
+CORRELATION_S = 0.2
+NEAREST_M, MEDIAN_M = 0.25, (0.8, 6.0)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a sequence shows: standard deviations per axis of (w, v), exposure range, shares of clips with rolling shutter,
+    in the dark (None: as the sensor model draws it) and aimed at plain surfaces."""
+
+    angular_rad_s: float = 2.0
+    linear_m_s: float = 0.7
+    exposure_s: tuple[float, float] = (0.005, 0.020)
+    rolling: float = 0.2
+    dark: float | None = None
+    plain: float = 0.15
+
+
+KINDS = {
+    "standard": Kind(),
+    "fast_rotation": Kind(angular_rad_s=4.0, linear_m_s=0.3, rolling=0.0, dark=0.0),
+    "fast_translation": Kind(angular_rad_s=0.4, linear_m_s=1.5, rolling=0.0, dark=0.0),
+    "mixed": Kind(rolling=0.0, dark=0.0),
+    "low_light": Kind(rolling=0.0, dark=1.0),
+    "low_texture": Kind(rolling=0.0, dark=0.0, plain=1.0),
+    "rolling_shutter": Kind(rolling=1.0, dark=0.0),
+}
+
+
+@dataclass(frozen=True)
+class CameraSize:
+    """Pixels and focal length of the rendered camera."""
+
+    width: int = 640
+    height: int = 480
+    focal_px: float = 510.0
+
+
+def smooth_twists(rng: np.random.Generator, kind: Kind, count: int, step_s: float) -> np.ndarray:
+    """A camera's own twist [count,6] over time: Gaussian, smooth over CORRELATION_S, with the kind's deviations."""
+    reach = int(3 * CORRELATION_S / step_s)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step_s / (CORRELATION_S / np.sqrt(2))) ** 2)
+    noise = rng.standard_normal((count + 2 * reach, 6))
+    smooth = np.stack([np.convolve(noise[:, axis], kernel, mode="valid") for axis in range(6)], axis=1)
+    sigma = np.repeat((kind.angular_rad_s, kind.linear_m_s), 3)
+    return smooth / np.sqrt(np.sum(kernel**2)) * sigma
+
+
+def move(pose: np.ndarray, twist: np.ndarray, step_s: float) -> np.ndarray:
+    """Camera-to-world pose [4,4] after a step with a twist [6] in the camera's own frame."""
+    change = np.eye(4)
+    change[:3, :3] = cv2.Rodrigues(twist[:3] * step_s)[0]
+    change[:3, 3] = twist[3:] * step_s
+    return pose @ change
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame of a clip: pose at mid exposure, twist and its rate of change there."""
+
+    pose: np.ndarray
+    twist: np.ndarray
+    twist_rate: np.ndarray
+
+
+def clip_shots(rng: np.random.Generator, kind: Kind, pose: np.ndarray, frames: int) -> Iterator[Shot]:
+    """Frames at RATE_HZ along a smooth path through `pose`, integrated in steps of a tenth of a frame."""
+    steps = 10
+    step_s = 1 / RATE_HZ / steps
+    twists = smooth_twists(rng, kind, frames * steps + 2, step_s)
+    for number in range(frames * steps):
+        if number % steps == 0:
+            yield Shot(pose, twists[number], (twists[number + 1] - twists[number]) / step_s)
+        pose = move(pose, 0.5 * (twists[number] + twists[number + 1]), step_s)
+
+
+@dataclass(frozen=True)
+class ClipCamera:
+    """What stays the same over a clip."""
+
+    size: CameraSize
+    sensor: Sensor
+    exposure_s: float
+    readout_s: float
+
+
+def photograph(
+    renderer: Renderer, shot: Shot, camera: ClipCamera, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """RGB image and depth [H,W] m of a shot, or None where the view is too close to something or sees too far."""
+    size = camera.size
+    focal_px = size.focal_px * OVERSAMPLING
+    width, height = (round(side * OVERSAMPLING * MARGIN) for side in (size.width, size.height))
+    colour, depth = renderer.render(shot.pose, focal_px, width, height)
+    if depth.min() < NEAREST_M or not MEDIAN_M[0] < np.median(depth) < MEDIAN_M[1]:
+        return None
+    key = KeyFrame(encode_linear(colour), (1 / depth).astype(np.float32), focal_px)
+    motion = ExposureMotion(
+        shot.twist * camera.exposure_s, shot.twist_rate * camera.exposure_s**2, camera.readout_s / camera.exposure_s
+    )
+    view = View(size.width, size.height, size.focal_px, np.eye(3))
+    light, inverse_depth = integrate_exposure(key, view, motion)
+    return expose(camera.sensor, light, rng), 1 / np.maximum(inverse_depth, 1e-3)
+
+
+def plainest(renderer: Renderer, poses: list[np.ndarray]) -> np.ndarray:
+    """The pose whose view has the least texture."""
+
+    def texture(pose: np.ndarray) -> float:
+        grey = np.sqrt(renderer.render(pose, 80.0, 128, 96)[0].mean(axis=2))
+        return float(np.abs(np.diff(grey, axis=0)).mean() / grey.mean())
+
+    return min(poses, key=texture)
+
+
+def render_clips(
+    pack: Pack, kind: Kind, size: CameraSize, clips: int, clip_frames: int, seed: int, first_room: int = 0
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, float, np.ndarray]]:
+    """Frames (stamp in ns, image, depth, exposure in s, twist) of `clips` whole clips, each in a room of its own."""
+    renderer, room_index, stamp_s, done = Renderer(), first_room, 1000.0, 0
+    while done < clips:
+        rng = np.random.default_rng((seed, room_index))
+        room = build_room(pack, room_index, seed)
+        renderer.load(room.scene)
+        room_index += 1
+        poses = camera_poses(room, renderer, rng, 1)
+        if poses and rng.random() < kind.plain:
+            poses = [plainest(renderer, [poses[0], *camera_poses(room, renderer, rng, 5)])]
+        exposure_s = float(rng.uniform(*kind.exposure_s))
+        readout_s = float(rng.uniform(0.008, 0.025)) if rng.random() < kind.rolling else 0.0
+        dark = None if kind.dark is None else bool(rng.random() < kind.dark)
+        camera = ClipCamera(size, draw_sensor(rng, dark), exposure_s, readout_s)
+        shots = [shot for pose in poses for shot in clip_shots(rng, kind, pose, clip_frames)]
+        frames = []
+        for shot in shots:
+            frame = photograph(renderer, shot, camera, rng)
+            if frame is None:
+                break
+            frames.append((shot, frame))
+        if not shots or len(frames) < clip_frames:
+            continue
+        for number, (shot, (image, depth)) in enumerate(frames):
+            yield round((stamp_s + number / RATE_HZ) * 1e9), image, depth, exposure_s, shot.twist
+        stamp_s += clip_frames / RATE_HZ + CLIP_GAP_S
+        done += 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training sequences`."""
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="sequence folder to write")
+    parser.add_argument("--kind", choices=KINDS, default="standard")
+    parser.add_argument("--split", choices=[split.value for split in Split], default="test")
+    parser.add_argument("--clips", type=int, default=50)
+    parser.add_argument("--clip-frames", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--no-depth", action="store_true", help="leave the depth images out")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Render one sequence folder."""
+    cv2.setNumThreads(1)
+    width, height = arguments.size
+    size = CameraSize(width, height, 510.0 * width / 640)
+    matrix = np.array([[size.focal_px, 0, (width - 1) / 2], [0, size.focal_px, (height - 1) / 2], [0, 0, 1]])
+    camera = CameraModel(width, height, matrix, (), DistortionModel.NONE)
+    pack = Pack(arguments.pack, Split(arguments.split))
+    with SequenceWriter(arguments.out, camera, image_suffix=".jpg") as writer:
+        clips = render_clips(pack, KINDS[arguments.kind], size, arguments.clips, arguments.clip_frames, arguments.seed)
+        for stamp_ns, image, depth, exposure_s, twist in clips:
+            depth_m = None if arguments.no_depth else depth
+            writer.add(stamp_ns, image, exposure_s=exposure_s, depth_m=depth_m, twist=twist)
+    print(f"{arguments.out}: {arguments.clips * arguments.clip_frames} frames")
+    return 0

@@ -1,0 +1,186 @@
+"""The training loop: one configuration for a CPU, a GPU, or several under torchrun; resumable and seeded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from training.batches import Batch, Shards, draw_batch, prefetch
+from training.losses import depth_loss, flow_loss, velocity_error, velocity_loss
+from training.network import FlowDepthNetwork, NetworkConfig
+from training.validate import validate
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well."""
+
+    steps: int = 20000
+    batch: int = 16
+    crop: tuple[int, int] = (128, 192)
+    full_from: float = 0.6
+    velocity_from: float = 0.3
+    velocity_weight: float = 1.0
+    depth_weight: float = 2.0
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-3
+    seed: int = 1
+
+
+def _device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Linear warm-up over 300 steps, then a cosine down to 2 %."""
+    progress = min(step / config.steps, 1.0)
+    return config.learning_rate * min(1.0, (step + 1) / 300) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def running_average(average: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Exponential mean over about 500 steps, over fewer while there are fewer."""
+    return average + (current - average) * max(0.002, 1 / (1 + 0.2 * float(count)))
+
+
+def batch_loss(model: nn.Module, batch: Batch, config: TrainingConfig, with_velocity: bool) -> dict[str, torch.Tensor]:
+    """The losses by name; `total` is what is minimised."""
+    with torch.autocast(batch.image.device.type, dtype=torch.bfloat16):
+        q, q_log_sigma, inverse_depth, depth_log_sigma = model(batch.image)
+    losses = {
+        "flow": flow_loss(batch.labels, q, q_log_sigma, likelihood=with_velocity),
+        "depth": depth_loss(batch.labels, inverse_depth, depth_log_sigma),
+    }
+    losses["total"] = losses["flow"] + config.depth_weight * losses["depth"]
+    if with_velocity:
+        error = velocity_error(batch.labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
+        losses["velocity"] = velocity_loss(batch.labels, error)
+        losses["total"] = losses["total"] + config.velocity_weight * losses["velocity"]
+    return losses
+
+
+class Run:
+    """Model, averaged model and optimiser of a run, with their checkpoint."""
+
+    def __init__(self, folder: Path, config: TrainingConfig, network: NetworkConfig, device: torch.device) -> None:
+        self.folder, self.config, self.network, self.device = folder, config, network, device
+        torch.manual_seed(config.seed)
+        self.model = FlowDepthNetwork(network).to(device, memory_format=torch.channels_last)
+        self.average = AveragedModel(self.model, avg_fn=running_average, use_buffers=True)
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=config.weight_decay)
+        self.step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.pt"
+
+    def save(self) -> None:
+        """Write everything needed to go on, whole or not at all."""
+        state = {
+            "step": self.step,
+            "network": asdict(self.network),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+
+    def resume(self, path: Path, weights_only: bool = False) -> None:
+        """Go on from a checkpoint; with weights_only the optimiser and the step count start anew."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        if not weights_only:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = state["step"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training train`; each field of TrainingConfig is one."""
+    parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of shards")
+    parser.add_argument("--validation", type=Path, nargs="+", required=True, help="folders of shards of other rooms")
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log")
+    parser.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run starts from")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
+    parser.add_argument("--every", type=int, default=500, help="steps between validations")
+    parser.add_argument("--threads", type=int, default=2)
+    defaults = TrainingConfig()
+    for name, value in asdict(defaults).items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, tuple):
+            parser.add_argument(option, type=type(value[0]), nargs=len(value), default=value)
+        else:
+            parser.add_argument(option, type=type(value), default=value)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train until the steps or the minutes are used up."""
+    torch.set_num_threads(arguments.threads)
+    fields = {name: getattr(arguments, name) for name in TrainingConfig.__dataclass_fields__}
+    config = TrainingConfig(**{**fields, "crop": tuple(fields["crop"])})
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    state = Run(arguments.run, config, NetworkConfig(), _device())
+    if state.checkpoint.exists():
+        state.resume(state.checkpoint)
+    elif arguments.start_from:
+        state.resume(arguments.start_from, weights_only=True)
+    model: nn.Module = state.model
+    if world > 1:
+        torch.distributed.init_process_group()
+        model = nn.parallel.DistributedDataParallel(model)
+    train(state, model, Shards(arguments.samples), Shards(arguments.validation), arguments, rank)
+    return 0
+
+
+def train(state: Run, model: nn.Module, shards: Shards, held_out: Shards, arguments: argparse.Namespace, rank: int) -> None:
+    """The loop itself; rank 0 validates, logs to log.jsonl and saves."""
+    config, began = state.config, time.monotonic()
+    rng = np.random.default_rng((config.seed, state.step, rank))
+
+    def make() -> Batch:
+        crop = (10**6, 10**6) if state.step >= config.full_from * config.steps else config.crop
+        area = min(1.0, crop[0] * crop[1] / (224 * 320))
+        return draw_batch(rng, shards, max(2, round(config.batch * config.crop[0] * config.crop[1] / (224 * 320) / area)), crop)
+
+    means: dict[str, float] = {}
+    for batch in prefetch(make):
+        batch = batch.to(state.device)
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(config, state.step)
+        model.train()
+        losses = batch_loss(model, batch, config, state.step >= config.velocity_from * config.steps)
+        losses["total"].backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        state.optimiser.step()
+        state.optimiser.zero_grad(set_to_none=True)
+        state.average.update_parameters(state.model)
+        state.step += 1
+        for name, value in losses.items():
+            means[name] = 0.99 * means.get(name, value.item()) + 0.01 * value.item()
+        minutes = (time.monotonic() - began) / 60
+        over = state.step >= config.steps or minutes >= arguments.minutes
+        if rank == 0 and (over or state.step % arguments.every == 0):
+            shards.refresh()
+            figures = validate(state.average.module, held_out, state.device)
+            line = {"step": state.step, "minutes": round(minutes, 1), "shards": len(shards.arrays), **means, **figures}
+            line = {key: round(value, 4) for key, value in line.items()}
+            print(json.dumps(line), flush=True)
+            with (state.folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            state.save()
+        if over:
+            return
