@@ -90,11 +90,14 @@ def test_points_agree_with_opencv(lens, focal, offset):
 def test_warped_picture_shows_a_spot_where_its_ray_is(lens, size):
     source = camera(lens, offset=(0.06, -0.05), focal=(0.62 * size[0], 0.6 * size[0]), size=size)
     view = CanonicalView(source, WIDTH, HEIGHT, FOCAL)
-    rows, columns = np.mgrid[: size[1], : size[0]]
+    columns, rows = np.arange(size[0]), np.arange(size[1])
     for point in ([159.5, 111.5], [90.0, 60.0], [255.25, 170.5]):
         u, v = opencv_pixels(source, view.rays_of(np.array([point])))[0]
         sigma = 2.5 * source.matrix[0, 0] / view.focal_px
-        spot = 200 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / (2 * sigma**2))
+        across, down = (
+            np.exp(-((axis - at) ** 2) / (2 * sigma**2)) for axis, at in ((columns, u), (rows, v))
+        )
+        spot = 200 * np.outer(down, across)
         seen = view.warp(np.rint(spot).astype(np.uint8))[..., 0].astype(float) * view.valid
         centroid = (canonical_grid(view) * seen.reshape(-1, 1)).sum(axis=0) / seen.sum()
         # A spot through a curving lens is not quite symmetric; a slip of half a pixel would show.
@@ -257,13 +260,14 @@ def test_wrong_camera_info_is_refused(changes, message):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_camera_info_gives_a_sound_view_or_a_camera_error(seed):
     generator = np.random.default_rng(seed)
     special = [0, -1, 1e-9, 1e9, 1e300, float("nan"), float("inf"), 0.5, 5]
     answered = 0
-    for _ in range(60):
-        model, count = [("plumb_bob", 5), ("rational_polynomial", 8), ("equidistant", 4)][generator.integers(3)]
+    for _ in range(40):
+        kinds = [("plumb_bob", 5), ("rational_polynomial", 8), ("equidistant", 4)]
+        model, count = kinds[generator.integers(3)]
         matrix = camera_info().k
         matrix[0] *= 10 ** generator.uniform(-1, 1)
         coefficients = list(generator.normal(size=count) * 10 ** generator.uniform(-4, 1.5))
@@ -279,7 +283,7 @@ def test_any_camera_info_gives_a_sound_view_or_a_camera_error(seed):
         assert np.isfinite(view.focal_px)
         assert view.focal_px >= FOCAL
         assert (view.warp(np.full((480, 640), 200, np.uint8))[view.valid] == 200).all()
-    assert answered > 20
+    assert answered > 12
 
 
 def test_uncalibrated_projection_is_refused_for_rectified_images():
