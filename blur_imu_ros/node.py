@@ -59,8 +59,7 @@ class BlurImuNode(LifecycleNode):
         self._tried: Any = None
         self._reported: tuple[float, Level | None] = (-REPORT_EVERY_S, None)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.add_on_set_parameters_callback(self._judge_parameters)
-        self.add_post_set_parameters_callback(self._take_parameters)
+        self.add_on_set_parameters_callback(self._change_parameters)
         # Steady: a simulated clock that stands still must not silence the diagnostics.
         self.create_timer(HOUSEKEEPING_S, self._keep_house, clock=Clock(clock_type=ClockType.STEADY_TIME))
         jump = Duration(seconds=self._settings.time_jump_s)
@@ -153,14 +152,15 @@ class BlurImuNode(LifecycleNode):
 
         self._service_change_state.callback = guarded
 
-    def _judge_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        return parameters.judge(self._settings, changes, configured=self._network is not None)
-
-    def _take_parameters(self, changes: list[Parameter]) -> None:
-        self._settings = parameters.read(self)
-        self._tried = None
+    def _change_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        configured = self._network is not None
+        try:
+            self._settings = parameters.changed(self._settings, changes, configured=configured)
+        except ConfigurationError as error:
+            return SetParametersResult(successful=False, reason=str(error))
         if self._estimator is not None:
             self._estimator.options = estimator_options(self._settings)
+        return SetParametersResult(successful=True)
 
     def _clock_jumped(self, jump: TimeJump) -> None:
         if self._pipeline is not None:

@@ -9,7 +9,7 @@ from dataclasses import Field, dataclass, field
 from enum import Enum
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -131,10 +131,10 @@ def declare(node: Node) -> None:
     """Declare every parameter on the node. Raises ConfigurationError for a value from outside that is not allowed."""
     for name, item in FIELDS.items():
         try:
-            node.declare_parameter(name, _plain(item.default), _descriptor(item))
+            node.declare_parameter(name, plain(item.default), _descriptor(item))
             _checked(item, node.get_parameter(name).value)
         except InvalidParameterValueException as error:
-            raise ConfigurationError(f"parameter {name}: {error}; allowed: {_allowed(item)}") from error
+            raise ConfigurationError(f"parameter {name}: {error}; allowed: {allowed(item)}") from error
 
 
 def read(node: Node) -> Settings:
@@ -146,20 +146,18 @@ def read(node: Node) -> Settings:
     return settings
 
 
-def judge(settings: Settings, changes: Iterable[Parameter], *, configured: bool) -> SetParametersResult:
-    """Judge a change at run time: the result ROS expects, with the reason where it is refused."""
-    try:
-        ours = [change for change in changes if change.name in FIELDS]
-        changed = {change.name: _checked(FIELDS[change.name], change.value) for change in ours}
-        for name, value in changed.items():
-            if configured and not FIELDS[name].metadata["live"] and value != getattr(settings, name):
-                raise ConfigurationError(
-                    f"parameter {name} changes only while unconfigured: clean the node up first"
-                )
-        _check_together(dataclasses.replace(settings, **changed))
-    except ConfigurationError as error:
-        return SetParametersResult(successful=False, reason=str(error))
-    return SetParametersResult(successful=True)
+def changed(settings: Settings, changes: Iterable[Parameter], *, configured: bool) -> Settings:
+    """Return the settings after a change at run time. Raises ConfigurationError with the reason to refuse it."""
+    ours = {change.name: change.value for change in changes if change.name in FIELDS}
+    values = {name: _checked(FIELDS[name], value) for name, value in ours.items()}
+    for name, value in values.items():
+        if configured and not FIELDS[name].metadata["live"] and value != getattr(settings, name):
+            raise ConfigurationError(
+                f"parameter {name} changes only while unconfigured: clean the node up first"
+            )
+    result = dataclasses.replace(settings, **values)
+    _check_together(result)
+    return result
 
 
 def unknown_names(node: Node) -> list[str]:
@@ -184,7 +182,7 @@ def _checked(item: Field[Any], value: Any) -> Any:
             return value
     except ValueError:
         pass
-    raise ConfigurationError(f"parameter {item.name} is {value!r}; allowed: {_allowed(item)}")
+    raise ConfigurationError(f"parameter {item.name} is {value!r}; allowed: {allowed(item)}")
 
 
 def _check_together(settings: Settings) -> None:
@@ -199,15 +197,20 @@ def _check_together(settings: Settings) -> None:
         )
 
 
-def _allowed(item: Field[Any]) -> str:
+_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+
+
+def allowed(item: Field[Any]) -> str:
+    """Say what a parameter may be."""
     if isinstance(item.default, Enum):
         return ", ".join(choice.value for choice in type(item.default))
     bounds = item.metadata["range"]
-    kind = type(item.default).__name__
-    return f"{kind} from {bounds[0]:g} to {bounds[1]:g}" if bounds else kind
+    kind = _KINDS[type(item.default)]
+    return f"{kind}, {bounds[0]:g} to {bounds[1]:g}" if bounds else kind
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a setting as the value of a ROS parameter."""
     return value.value if isinstance(value, Enum) else value
 
 
@@ -216,7 +219,7 @@ def _descriptor(item: Field[Any]) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=item.metadata["meaning"], dynamic_typing=True)
     bounds = item.metadata["range"]
     if isinstance(item.default, Enum):
-        descriptor.additional_constraints = f"one of: {_allowed(item)}"
+        descriptor.additional_constraints = f"one of: {allowed(item)}"
     elif isinstance(item.default, float) and bounds:
         descriptor.floating_point_range = [
             FloatingPointRange(from_value=float(bounds[0]), to_value=float(bounds[1]))
