@@ -1,0 +1,128 @@
+"""Fit what the metadata says of the network's errors, on validation sequences, through the product's own solve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from blur_imu_ros.estimator import EstimatorOptions
+from blur_imu_ros.motion_points import MotionPoints
+from blur_imu_ros.network import FlowDepthNetwork, Provider
+from blur_imu_ros.sequence import Sequence, read_depth, read_image
+from blur_imu_ros.sequence_solver import SequenceSolver, Solver
+from blur_imu_ros.velocity import Calibration, solve_velocity
+
+FRACTIONS = np.geomspace(1e-4, 0.1, 10)
+SCALE_RANGE = (0.25, 50.0)
+CHI2_95_OF_6 = 12.592
+OUTLIER = 40.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One validation frame ready to be solved: truth [6], and the log ratio of true to predicted inverse depth."""
+
+    points: MotionPoints
+    exposure_s: float
+    truth: np.ndarray
+    depth_offset: float
+
+
+def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
+    """Predict every frame of the sequences (with exposure and truth) once."""
+    cases = []
+    for folder in folders:
+        sequence = Sequence.load(folder)
+        solver = SequenceSolver(sequence.camera, network, Solver.DEFAULT, EstimatorOptions())
+        for frame, truth in zip(sequence.frames, sequence.truth, strict=True):
+            if frame.exposure_s is None or not np.isfinite(truth).all():
+                continue
+            prediction = solver.predict(read_image(frame.image))
+            points = solver.prepare(prediction).points
+            assert points is not None
+            offset = np.nan
+            if frame.depth is not None:
+                offset = depth_offset(solver, prediction.inverse_depth, read_depth(frame.depth))
+            cases.append(Case(points, frame.exposure_s, truth, offset))
+    return cases
+
+
+def depth_offset(solver: SequenceSolver, inverse_depth: np.ndarray, depth_m: np.ndarray) -> float:
+    """Median over the image of ln(true / predicted inverse depth), both at about the same places."""
+    true = np.nanmedian(np.where(depth_m > 0, 1 / np.maximum(depth_m, 1e-3), np.nan))
+    return float(np.log(true / (np.median(inverse_depth) / solver.view.depth_scale)))
+
+
+def errors_and_covariances(cases: list[Case], calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """Errors [n,6] against the nearer of plus and minus truth, and covariances [n,6,6]."""
+    errors, covariances = [], []
+    for case in cases:
+        solution = solve_velocity(case.points, case.exposure_s, calibration, EstimatorOptions().solver)
+        sign = 1.0 if solution.twist[:3] @ case.truth[:3] >= 0 else -1.0
+        errors.append(sign * solution.twist - case.truth)
+        covariances.append(solution.covariance)
+    return np.array(errors), np.array(covariances)
+
+
+def axis_scales(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Factor per axis [6] on the variance that puts 95 % of the errors within 1.96 sigma."""
+    sigma = np.sqrt(np.einsum("nii->ni", covariances))
+    reach = np.quantile(np.abs(errors) / sigma, 0.95, axis=0) / 1.96
+    return np.clip(reach**2, *SCALE_RANGE)
+
+
+def squared_distances(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Normalised squared errors [n]."""
+    return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
+
+
+def fit(cases: list[Case], min_blur_px: float) -> dict:
+    """The calibration with the best robust Gaussian likelihood over FRACTIONS."""
+    offsets = np.array([case.depth_offset for case in cases])
+    known = offsets[np.isfinite(offsets)]
+    depth_sigma = float(1.4826 * np.median(np.abs(known))) if known.size else 0.15
+    best: dict = {}
+    for fraction in FRACTIONS:
+        plain = Calibration(fraction, (1.0,) * 6, depth_sigma, min_blur_px)
+        errors, covariances = errors_and_covariances(cases, plain)
+        scales = axis_scales(errors, covariances)
+        widened = covariances * np.sqrt(scales)[:, None] * np.sqrt(scales)
+        distances = squared_distances(errors, widened)
+        joint = max(1.0, float(np.quantile(distances, 0.95)) / CHI2_95_OF_6)
+        cost = np.mean(np.linalg.slogdet(widened * joint)[1] + np.minimum(distances / joint, OUTLIER))
+        print(f"fraction {fraction:.1e}: cost {cost:.3f}, rmse w {rms(errors[:, :3]):.3f} v {rms(errors[:, 3:]):.3f}")
+        if not best or cost < best["cost"]:
+            best = {
+                "cost": float(cost),
+                "independent_fraction": float(fraction),
+                "covariance_scale": [round(float(scale * joint), 4) for scale in scales],
+                "depth_scale_sigma": round(depth_sigma, 4),
+                "min_blur_px": min_blur_px,
+            }
+    return best
+
+
+def rms(errors: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(errors**2)))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training calibrate`."""
+    parser.add_argument("model", type=Path, help="exported ONNX file")
+    parser.add_argument("--sequences", type=Path, nargs="+", required=True, help="validation sequence folders")
+    parser.add_argument("--min-blur-px", type=float, default=0.4)
+    parser.add_argument("--output", type=Path, required=True, help="JSON for `python -m training export --calibration`")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit and write."""
+    network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
+    cases = collect(network, arguments.sequences)
+    calibration = fit(cases, arguments.min_blur_px)
+    arguments.output.write_text(json.dumps(calibration, indent=1) + "\n")
+    print(f"{arguments.output}: {calibration} from {len(cases)} frames")
+    return 0
