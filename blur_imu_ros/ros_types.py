@@ -108,8 +108,8 @@ class MessageFactory:
         )
         return self._make(DIAGNOSTICS, header=self._header(stamp_ns, ""), status=[status])
 
-    def _make(self, name: str, **fields: Any) -> Any:
-        return self.typestore.types[name](**fields)
+    def _make(self, kind: str, /, **fields: Any) -> Any:
+        return self.typestore.types[kind](**fields)
 
     def _header(self, stamp_ns: int, frame_id: str) -> Any:
         seconds, nanoseconds = divmod(int(stamp_ns), NS_PER_S)

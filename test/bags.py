@@ -22,8 +22,8 @@ class Messages:
         self.ros1 = ros1
         self.store = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_JAZZY)
 
-    def make(self, name: str, **fields: Any) -> Any:
-        return self.store.types[name](**fields)
+    def make(self, kind: str, /, **fields: Any) -> Any:
+        return self.store.types[kind](**fields)
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
         stamp = self.make("builtin_interfaces/msg/Time", sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
@@ -56,6 +56,14 @@ class Messages:
             roi=roi,
             **{name if self.ros1 else name.lower(): value for name, value in matrices.items()},
         )
+
+    def exposure(self, stamp_ns: int, exposure_us: float) -> Any:
+        """An exposure time as camera_ros states it."""
+        value = self.make("diagnostic_msgs/msg/KeyValue", key="ExposureTime", value=str(exposure_us))
+        fields = {"level": 0, "name": "camera", "message": "", "hardware_id": "", "values": [value]}
+        status = self.make("diagnostic_msgs/msg/DiagnosticStatus", **fields)
+        header = self.header(stamp_ns, "")
+        return self.make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=[status])
 
     def imu(self, stamp_ns: int, rate: tuple[float, float, float]) -> Any:
         vector = lambda x, y, z: self.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)  # noqa: E731

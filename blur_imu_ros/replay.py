@@ -1,0 +1,100 @@
+"""`blur_imu replay INPUT`: a recording through the same estimator as the node, offline and complete.
+
+Writes into the output folder: estimates.csv; bag/ (MCAP: the input topics beside /blur_imu/imu and /blur_imu/twist);
+metrics.json; angular.png, linear.png, confidence.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .bag import BagReader
+from .bag_topics import add_topic_arguments, choose_topics
+from .errors import ConfigurationError
+from .estimator import EstimatorOptions
+from .evaluate import add_network_arguments, open_network
+from .exposure_field import check_exposure
+from .recording import BagRecording, RecordedFrame, Recording, SequenceRecording, Timing
+from .replay_output import describe, write_all
+from .replay_run import Progress, fit_to_gyro, run_all
+from .timing import StampReference
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("input", type=Path, help=".bag, .mcap or .db3 file, rosbag2 folder, or sequence folder")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: INPUT's name with _blur_imu, here")
+    add_network_arguments(parser)
+    parser.add_argument("--exposure-s", type=float, metavar="S", help="exposure time of every frame in seconds")
+    parser.add_argument(
+        "--fit-exposure", action="store_true", help="where exposure is unknown, fit it to the recording's real Imu"
+    )
+    parser.add_argument(
+        "--stamp-reference",
+        choices=[r.value for r in StampReference],
+        default=StampReference.FIRST_ROW_START.value,
+        help="the moment the driver stamps an image with (default first_row_start)",
+    )
+    parser.add_argument("--readout-s", type=float, default=0.0, metavar="S", help="rolling shutter readout (default 0)")
+    parser.add_argument("--rectified", action="store_true", help="the image is rectified: use P of CameraInfo, ignore D")
+    parser.add_argument("--no-bag", action="store_true", help="write no MCAP")
+    parser.add_argument("--no-plots", action="store_true", help="write no plots")
+    add_topic_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, write, print; returns the exit code."""
+    output = args.output or Path(f"{args.input.resolve().stem}_blur_imu")
+    if output.exists():
+        raise ConfigurationError(f"{output} exists already; choose another --output or remove it first")
+    recording = open_recording(args)
+    try:
+        network = open_network(args)
+        options = EstimatorOptions()
+        fitted_s = None
+        if args.fit_exposure:
+            fitted_s, _ = fit_to_gyro(recording, network, options, _progress(recording, "fitting exposure"))
+            print(f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}")
+        replayed = run_all(recording, network, options, fitted_s, _progress(recording, "estimating"))
+        network.close()
+        output.mkdir(parents=True)
+        width = network.spec.width
+        written = {"bag": not args.no_bag, "plots": not args.no_plots}
+        alignment = write_all(recording, replayed, output, fitted_s=fitted_s, network_width=width, **written)
+    finally:
+        recording.close()
+    if alignment is not None:
+        print(describe(alignment, recording.gyro_label))
+    print(f"{len(replayed.answered)} of {len(replayed.estimates)} frames estimated, written to {output}")
+    for cause, count in replayed.skipped.items():
+        print(f"{count} frames skipped: {cause}")
+    return 0
+
+
+def open_recording(args: argparse.Namespace) -> Recording:
+    """The input as frames, whatever it is stored in. Raises BagError, SequenceError, ExposureError."""
+    if args.exposure_s is not None:
+        check_exposure(args.exposure_s, None)
+    if (args.input / "frames.csv").is_file():
+        return SequenceRecording(args.input, exposure_s=args.exposure_s)
+    reader = BagReader(args.input)
+    try:
+        topics = choose_topics(reader, args)
+        timing = Timing(StampReference(args.stamp_reference), args.readout_s)
+        return BagRecording(reader, topics, exposure_s=args.exposure_s, timing=timing, rectified=args.rectified)
+    except BaseException:
+        reader.close()
+        raise
+
+
+def _progress(recording: Recording, what: str) -> Progress:
+    def show(frames: Iterable[RecordedFrame]) -> Iterable[RecordedFrame]:
+        quiet = not sys.stderr.isatty()
+        return tqdm(frames, desc=what, total=recording.frame_count, unit="frame", leave=False, disable=quiet)
+
+    return show

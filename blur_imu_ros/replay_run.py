@@ -1,0 +1,165 @@
+"""A recording through the estimator, frame by frame, and an unknown exposure fitted to its gyro."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .alignment import Alignment, align
+from .errors import BlurImuError, ConfigurationError, ExposureError, ImageError
+from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
+from .exposure_field import check_exposure
+from .exposure_fit import fit_exposure
+from .network import FlowDepthNetwork
+from .recording import RecordedFrame, Recording
+from .sequence_solver import Prepared, SequenceSolver, Solver
+from .timing import Admission, Epochs, FrameInterval
+
+FIT_FRAMES = 400
+FIT_ROUNDS = 2
+TIME_JUMP_S = 1.0
+
+Progress = Callable[[Iterable[RecordedFrame]], Iterable[RecordedFrame]]
+
+
+@dataclass(frozen=True)
+class ReplayRun:
+    """One entry per recorded frame, None where it gave no estimate; `skipped` counts those by cause."""
+
+    estimates: list[Estimate | None]
+    skipped: dict[str, int]
+
+    @property
+    def answered(self) -> list[Estimate]:
+        return [estimate for estimate in self.estimates if estimate is not None]
+
+
+def run_all(
+    recording: Recording,
+    network: FlowDepthNetwork,
+    options: EstimatorOptions,
+    exposure_s: float | None,
+    progress: Progress,
+) -> ReplayRun:
+    """Estimate every frame in order as the node would; exposure_s stands in where a frame's own is unknown.
+
+    A frame that cannot be used is skipped and counted; when most are, the first cause is raised instead.
+    """
+    replayer = _Replayer(recording, BlurImuEstimator(network, options), exposure_s)
+    estimates: list[Estimate | None] = []
+    skipped: Counter[str] = Counter()
+    first: BlurImuError | None = None
+    for recorded in progress(recording.frames()):
+        try:
+            estimates.append(replayer.estimate(recorded))
+        except (ImageError, ExposureError) as error:
+            first = first or error
+            skipped[type(error).__name__] += 1
+            estimates.append(None)
+    if first is not None and 2 * skipped.total() > len(estimates):
+        raise first
+    if not estimates:
+        raise ImageError(f"{recording.name}: holds no image; record it again")
+    return ReplayRun(estimates, dict(skipped))
+
+
+class _Replayer:
+    """What the node does to a frame between its arrival and its estimate."""
+
+    def __init__(self, recording: Recording, estimator: BlurImuEstimator, exposure_s: float | None) -> None:
+        self._recording = recording
+        self._estimator = estimator
+        self._exposure_s = exposure_s
+        self._epochs = Epochs(TIME_JUMP_S)
+        self._interval = FrameInterval()
+
+    def estimate(self, recorded: RecordedFrame) -> Estimate:
+        """Estimate one frame. Raises ImageError, ExposureError."""
+        name, stamp = self._recording.name, recorded.stamp_ns
+        taken_s = recorded.exposure_s if recorded.exposure_s is not None else self._exposure_s
+        if taken_s is None:
+            raise ExposureError(
+                f"{name}: the exposure of the image at {stamp} ns is unknown; give --exposure-s, --exposure-topic, or "
+                "--fit-exposure where a real Imu was recorded"
+            )
+        self._interval.observe(stamp, TIME_JUMP_S)
+        check_exposure(taken_s, self._interval.seconds)
+        t_mid = self._recording.timing.mid_ns(stamp, taken_s)
+        admission = self._epochs.admit(t_mid)
+        if admission is Admission.LATE:
+            raise ImageError(f"{name}: the image at {stamp} ns is not later than the one before it")
+        if admission is Admission.NEW_EPOCH:
+            self._estimator.reset()
+        return self._estimator.estimate(Frame(recorded.image(), recorded.camera, t_mid, taken_s))
+
+
+@dataclass(frozen=True)
+class _FitFrames:
+    """Frames prepared once to be solved for many exposures; stamps int64 [n] ns as recorded."""
+
+    stamps_ns: np.ndarray
+    prepared: list[Prepared]
+    solvers: list[SequenceSolver]
+    interval_s: float
+
+    def solve(self, k: int, exposure_s: float) -> np.ndarray:
+        return self.solvers[k].solve(self.prepared[k], exposure_s).twist[:3]
+
+
+def fit_to_gyro(
+    recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions, progress: Progress
+) -> tuple[float, Alignment]:
+    """The exposure in seconds that makes camera and gyro agree, and their alignment.
+
+    Which way the gyro is mounted and when it is stamped need not be known: the alignment does not depend on the scale
+    of the camera's velocities. Raises ConfigurationError without a gyro, ExposureError where the two do not agree.
+    """
+    gyro = recording.gyro
+    if gyro is None:
+        raise ConfigurationError(
+            f"{recording.name}: --fit-exposure needs a real Imu in the recording (--imu-topic); give --exposure-s instead"
+        )
+    frames = _prepare(recording, network, options, progress)
+    exposure_s = frames.interval_s / 3
+    for _ in range(FIT_ROUNDS):
+        w = np.array([frames.solve(k, exposure_s) for k in range(len(frames.prepared))])
+        stamps = np.array([recording.timing.mid_ns(int(s), exposure_s) for s in frames.stamps_ns])
+        window = np.full(len(stamps), exposure_s)
+        alignment = align(stamps, w, np.full(len(w), 0.1), window, gyro)
+        if not alignment.usable:
+            raise ExposureError(
+                f"{recording.name}: exposure cannot be fitted to {recording.gyro_label}: {alignment.problem.value}"
+            )
+        truth = gyro.mean_rates(stamps, window, alignment.offset_s) @ alignment.rotation.T
+        exposure_s = fit_exposure(frames.solve, truth, frames.interval_s)
+    return exposure_s, alignment
+
+
+def _prepare(
+    recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions, progress: Progress
+) -> _FitFrames:
+    """Network outputs of at most FIT_FRAMES frames, evenly spread over the recording."""
+    every = -(-recording.frame_count // FIT_FRAMES)
+    stamps: list[int] = []
+    all_stamps: list[int] = []
+    prepared: list[Prepared] = []
+    solvers: list[SequenceSolver] = []
+    camera_key: object = None
+    for i, recorded in enumerate(progress(recording.frames())):
+        all_stamps.append(recorded.stamp_ns)
+        if i % every:
+            continue
+        if recorded.camera.cache_key() != camera_key:
+            camera_key = recorded.camera.cache_key()
+            solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, options)
+        try:
+            prepared.append(solver.prepare_for_fit(solver.predict(recorded.image())))
+        except ImageError:
+            continue
+        solvers.append(solver)
+        stamps.append(recorded.stamp_ns)
+    interval_s = float(np.median(np.diff(all_stamps))) * 1e-9 if len(all_stamps) > 1 else 0.0
+    return _FitFrames(np.array(stamps, dtype=np.int64), prepared, solvers, interval_s)

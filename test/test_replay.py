@@ -1,0 +1,197 @@
+"""Replay end to end: bags of every format and a sequence, with a gyro of another mounting and clock."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from bags import FORMATS, Recorder
+from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_network
+
+from blur_imu_ros.bag import BagReader
+from blur_imu_ros.cli import main
+from blur_imu_ros.replay_output import quaternion
+from blur_imu_ros.sequence_writer import SequenceWriter
+from blur_imu_ros.timing import stamp_ns
+
+EXPOSURE_S = 0.012
+INTERVAL_NS = 33_333_333
+START_NS = 10**18
+OFFSET_S = 0.021
+MOUNTING = cv2.Rodrigues(np.array([0.4, -1.1, 0.7]))[0]
+"""Turns vectors of the gyro's frame into the camera's."""
+
+
+def velocity(t: float) -> np.ndarray:
+    w = [1.8 * np.sin(4.1 * t), 1.5 * np.sin(5.7 * t + 1), 1.2 * np.cos(3.3 * t + 2)]
+    return np.array([*w, 0.3 * np.sin(2 * t), 0.2, -0.1])
+
+
+def record(
+    path: Path, kind: str, *, frames: int = 90, exposure: bool = True, imu: bool = True, info: bool = True
+) -> Path:
+    """A camera stamped at the start of the exposure, and a gyro whose clock is OFFSET_S ahead."""
+    recorder = Recorder(kind)
+    make = recorder.messages
+    for i in range(frames):
+        start = START_NS + i * INTERVAL_NS
+        motion = velocity((start - START_NS) * 1e-9 + EXPOSURE_S / 2) * EXPOSURE_S
+        recorder.add("/cam/image_raw", start + 10_000, make.image(start, image_of(motion)))
+        if info:
+            recorder.add("/cam/camera_info", start + 10_000, make.camera_info(start, WIDTH, HEIGHT, FOCAL))
+        if exposure:
+            recorder.add("/cam/exposure", start + 9_000, make.exposure(start, EXPOSURE_S * 1e6))
+    if imu:
+        for i in range(-20, frames * 7 + 20):
+            t = i * INTERVAL_NS // 7
+            stamp = START_NS + t + round(OFFSET_S * 1e9)
+            rate = MOUNTING.T @ velocity(t * 1e-9)[:3]
+            recorder.add("/imu/data", START_NS + t + 20_000_000, make.imu(stamp, tuple(rate)))
+    return recorder.write(path)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_motion_network(tmp_path / "motion.onnx")
+
+
+def replay(source: Path, model: Path, *arguments: str) -> Path:
+    output = source.parent / "out"
+    assert main(["replay", str(source), "--model", str(model), "--output", str(output), *arguments]) == 0
+    return output
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_bag_of_every_format(tmp_path: Path, model: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = record(tmp_path / ("walk.bag" if kind == "rosbag1" else "walk"), kind)
+    output = replay(bag, model)
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert (metrics["frames"], metrics["estimates"], metrics["skipped"]) == (90, 90, {})
+    assert metrics["exposure_s"]["median"] == pytest.approx(EXPOSURE_S)
+
+    alignment = metrics["alignment"]
+    assert alignment["usable"] and alignment["gyro"] == "/imu/data (imu_link)"
+    assert alignment["offset_s"] == pytest.approx(OFFSET_S, abs=0.002)
+    np.testing.assert_allclose(alignment["rotation_gyro_to_camera"], MOUNTING, atol=0.03)
+    assert re.search(r"t_gyro = t_camera \+0\.02\d\d .* correlation (1\.000|0\.99)", capsys.readouterr().out)
+
+    rows = list(csv.DictReader((output / "estimates.csv").open()))
+    stamps = np.array([float(row["stamp_s"]) - START_NS * 1e-9 for row in rows])
+    estimates = np.array([[float(row[name]) for name in ("wx", "wy", "wz")] for row in rows])
+    truth = np.array([velocity(t)[:3] for t in stamps])
+    sign = np.sign(np.sum(truth * estimates, axis=1))
+    np.testing.assert_allclose(estimates * sign[:, None], truth, atol=0.06)
+    assert {path.name for path in output.glob("*.png")} == {"angular.png", "linear.png", "confidence.png"}
+
+    with BagReader(output / "bag") as reader:
+        assert reader.topics["/cam/image_raw"].count == reader.topics["/blur_imu/imu"].count == 90
+        imu = [reader.decode(m) for m in reader.messages(["/blur_imu/imu"])]
+        twist = [reader.decode(m) for m in reader.messages(["/blur_imu/twist"])]
+    assert imu[5].header.frame_id == "camera_optical"
+    assert stamp_ns(imu[5].header.stamp) == START_NS + 5 * INTERVAL_NS + 6_000_000
+    assert imu[5].angular_velocity.x == pytest.approx(estimates[5, 0], rel=1e-5)
+    assert twist[5].twist.twist.angular.x == imu[5].angular_velocity.x
+    assert imu[5].orientation_covariance[0] == imu[5].linear_acceleration_covariance[0] == -1
+    assert twist[5].twist.covariance[21] == imu[5].angular_velocity_covariance[0] > 0
+
+
+def test_an_unknown_exposure_is_fitted_to_the_gyro(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = replay(record(tmp_path / "walk", "mcap", exposure=False), model, "--fit-exposure", "--no-bag", "--no-plots")
+    fitted = re.search(r"set the parameter exposure_s to ([0-9.]+)", capsys.readouterr().out)
+    assert fitted is not None
+    assert float(fitted[1]) == pytest.approx(EXPOSURE_S, rel=0.03)
+    assert sorted(path.name for path in output.iterdir()) == ["estimates.csv", "metrics.json"]
+    assert json.loads((output / "metrics.json").read_text())["against"]["angular_rmse"][0] < 0.2
+
+
+def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -> None:
+    with SequenceWriter(tmp_path / "walk", CAMERA) as writer:
+        for i in range(60):
+            twist = velocity(i * INTERVAL_NS * 1e-9)
+            stamp = START_NS + i * INTERVAL_NS
+            writer.add(stamp, image_of(twist * EXPOSURE_S), exposure_s=EXPOSURE_S, twist=twist)
+    output = replay(tmp_path / "walk", model)
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["against"]["what"] == "true"
+    assert metrics["alignment"]["offset_s"] == pytest.approx(0, abs=0.002)
+    with BagReader(output / "bag") as reader:
+        assert reader.topics["/camera/image_raw/compressed"].count == 60
+        assert reader.topics["/truth/twist"].count == 60
+        # The recording of a replay is itself a recording to replay.
+    again = ["replay", str(output / "bag"), "--model", str(model), "--output", str(tmp_path / "again")]
+    assert main([*again, "--stamp-reference", "frame_middle", "--imu-topic", "", "--no-plots"]) == 0
+    first = (output / "estimates.csv").read_text()
+    assert (tmp_path / "again" / "estimates.csv").read_text() == first
+
+
+def test_unusable_frames_are_skipped_and_counted(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for i in range(6):
+        stamp = START_NS + max(0, i - (i == 4)) * INTERVAL_NS
+        pixels = image_of(velocity(i * 0.03) * EXPOSURE_S)
+        image = make.image(stamp, pixels[:50] if i == 2 else pixels)
+        recorder.add("/cam/image_raw", START_NS + i * INTERVAL_NS, image)
+        recorder.add("/cam/camera_info", START_NS + i * INTERVAL_NS, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+    output = replay(recorder.write(tmp_path / "walk"), model, "--exposure-s", "0.012")
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert (metrics["estimates"], metrics["skipped"]) == (4, {"ImageError": 2})
+    assert "2 frames skipped: ImageError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "says"),
+    [
+        ({"exposure": False}, [], "exposure of the image .* is unknown; give --exposure-s"),
+        ({"exposure": False, "imu": False}, ["--fit-exposure"], "needs a real Imu"),
+        ({"exposure": False}, ["--exposure-s", "0"], "exposure time is 0 s"),
+        ({"exposure": False}, ["--exposure-s", "-1"], "exposure time is -1 s"),
+        ({"exposure": False}, ["--exposure-s", "0.5"], "longer than the frame interval"),
+        ({"info": False}, [], "holds no CameraInfo; give the calibration with --camera-info"),
+        ({"frames": 0}, [], "holds no images"),
+        ({}, ["--image-topic", "/imu/data"], "--image-topic /imu/data is a sensor_msgs/msg/Imu"),
+        ({}, ["--image-topic", "/nothing"], r"/nothing holds no messages; it has .*/cam/camera_info \[CameraInfo, 5\]"),
+        ({}, ["--camera-info", "nowhere.yaml"], r"nowhere\.yaml cannot be read"),
+        ({}, ["--exposure-topic", "/imu/data"], "say where its exposure is with --exposure-field"),
+        ({}, ["--exposure-field", "exposure"], "need --exposure-topic"),
+        ({}, ["--model", "nowhere.onnx"], r"nowhere\.onnx does not exist"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    model: Path,
+    capfd: pytest.CaptureFixture[str],
+    changes: dict,
+    arguments: list[str],
+    says: str,
+) -> None:
+    bag = record(tmp_path / "walk", "sqlite3", **{"frames": 5, **changes})
+    output = tmp_path / "out"
+    assert main(["replay", str(bag), "--model", str(model), "--output", str(output), *arguments]) == 2
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert re.search(f"^blur_imu: error: .*{says}", error), error
+    assert not output.exists()
+
+
+def test_an_output_is_never_overwritten(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "out").mkdir()
+    bag = record(tmp_path / "walk", "mcap", frames=3)
+    assert main(["replay", str(bag), "--model", str(model), "--output", str(tmp_path / "out")]) == 2
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_quaternions_of_all_rotations() -> None:
+    rng = np.random.default_rng(0)
+    for vector in [np.zeros(3), [np.pi, 0, 0], [0, np.pi, 0], [0, 0, np.pi], *rng.normal(size=(20, 3))]:
+        angle = float(np.linalg.norm(vector))
+        axis = np.asarray(vector) / angle if angle else np.zeros(3)
+        expected = np.array([*axis * np.sin(angle / 2), np.cos(angle / 2)])
+        found = quaternion(cv2.Rodrigues(np.asarray(vector, float))[0])
+        assert abs(found @ expected) == pytest.approx(1, abs=1e-9)
