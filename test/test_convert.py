@@ -2,6 +2,7 @@
 # ruff: noqa: E402  the modules below need torch
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -20,11 +21,14 @@ from onnx_models import write_model
 from published_weights import deterministic_state
 from safetensors.torch import save_file
 
+from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.cli import main
 from blur_imu_ros.convert.checkpoint import load_checkpoint
 from blur_imu_ros.convert.describe import count
+from blur_imu_ros.convert.export import check_onnx
 from blur_imu_ros.errors import ModelError
 from blur_imu_ros.network import FlowDepthNetwork, FlowRepresentation, Provider
+from blur_imu_ros.sequence_writer import SequenceWriter
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,54 @@ def test_second_run_from_safetensors_gives_identical_output(model, state):
     assert np.array_equal(flow, second_flow)
     assert np.array_equal(inverse_depth, second_inverse_depth)
     assert set(yaml.safe_load((model.parent / "manifest.yaml").read_text())["models"]) == {"first", "second"}
+
+
+def test_model_that_differs_from_its_checkpoint_is_refused(model, state):
+    network = load_checkpoint(model.parent / "wrapped.pth")
+    network.freeze_bases(0)
+    with torch.no_grad():
+        network.flow_decoder.linear_pred_flow.bias += 0.002
+    with pytest.raises(ModelError, match=r"differs from the checkpoint by 0\.002 px"):
+        check_onnx(network, model)
+
+
+def test_evaluate_runs_the_model_with_both_solvers_and_repeats_itself(model, tmp_path):
+    rng = np.random.default_rng(5)
+    camera = CameraModel(320, 224, np.array([[250.8, 0, 159.5], [0, 250.8, 111.5], [0, 0, 1]]))
+    with SequenceWriter(tmp_path / "sequence", camera) as writer:
+        for index in range(2):
+            image = rng.integers(0, 256, (224, 320, 3), dtype=np.uint8)
+            writer.add(index * 33_000_000, image, exposure_s=0.01, twist=rng.normal(size=6))
+    reports = []
+    for solver in ("default", "default", "published"):
+        out = tmp_path / "report.json"
+        arguments = ["--model", str(model), "--provider", "cpu", "--solver", solver, "--json", str(out)]
+        assert main(["evaluate", str(tmp_path / "sequence"), *arguments]) == 0
+        reports.append(json.loads(out.read_text())["sequences"][0])
+        del reports[-1]["latency_ms"]
+    assert reports[0] == reports[1]
+    assert reports[0]["frames"] == reports[2]["frames"] == 2
+    assert np.isfinite(reports[2]["angular_rmse"]).all()
+    assert reports[0]["angular_rmse"] != reports[2]["angular_rmse"]
+
+
+def test_live_node_answers_with_the_model(model, tmp_path):
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    from ros_rig import EXPOSURE_S, NodeProcess, Rig, values
+
+    rig = Rig()
+    node = NodeProcess(
+        tmp_path / "node.log", model=model, provider="cpu", threads=1, exposure_s=EXPOSURE_S, stale_after_s=60
+    )
+    try:
+        rig.wait_until_listened(node, timeout_s=120)
+        rig.stream_until_answered(2, timeout_s=120)
+        status = rig.wait_for_status(lambda status: values(status).get("images answered") not in (None, "0"))
+        assert values(status)["model"] == "first"
+        assert "no output flow_log_sigma: 1 px assumed" in node.log
+    finally:
+        node.kill()
+        rig.close()
 
 
 class Bomb:
@@ -197,6 +249,9 @@ def test_failing_check_leaves_the_earlier_model_untouched(state, tmp_path, monke
     def fail(network, path):
         raise ModelError(f"differs by 1 px in {path.name}")
 
+    monkeypatch.setattr(
+        "blur_imu_ros.convert.export.write_onnx", lambda network, path, **options: path.touch()
+    )
     monkeypatch.setattr("blur_imu_ros.convert.export.check_onnx", fail)
     assert main(["convert", str(checkpoint), "--output", str(output)]) == 2
     assert "differs by 1 px" in capsys.readouterr().err
