@@ -12,6 +12,7 @@ USABLE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[
 PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c '$(USABLE)' 2>/dev/null && echo $(python))))
 PROVIDER ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COLCON := $(BIN)/colcon --log-base build/log
 CONSTRAINTS := $(if $(ROS_DISTRO),requirements/beside_ros.txt,requirements/lock.txt)
 
 # Discovery stays on this machine, and numeric libraries leave the cores to the processes under test.
@@ -32,9 +33,11 @@ lint: $(VENV)/test.stamp ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-colcon: $(VENV)/test.stamp ## Build and install with colcon below build/
-	$(BIN)/colcon --log-base build/log build --build-base build/colcon --install-base build/install \
-		--packages-select blur_imu_ros
+colcon: $(VENV)/test.stamp ## Build with colcon below build/, and see that `colcon test` runs
+	$(COLCON) build --build-base build/colcon --install-base build/install --packages-select blur_imu_ros
+	. build/install/setup.bash && $(COLCON) test --build-base build/colcon --install-base build/install \
+		--packages-select blur_imu_ros --pytest-args test/test_sequence.py
+	$(COLCON) test-result --test-result-base build/colcon --verbose
 
 lock: ## Pin every requirement again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate --no-header \
