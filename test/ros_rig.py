@@ -160,10 +160,15 @@ class Rig:
         )
 
     def send(
-        self, stamp_ns: int | None = None, *, image: Image | None = None, info: CameraInfo | None = None
+        self,
+        stamp_ns: int | None = None,
+        *,
+        image: Image | None = None,
+        info: CameraInfo | None = None,
+        offset_ns: int = 0,
     ) -> int:
-        """Publish camera info and image with one stamp; return it."""
-        stamp_ns = time.time_ns() if stamp_ns is None else stamp_ns
+        """Publish camera info and image with one stamp, of now plus an offset unless given; return it."""
+        stamp_ns = time.time_ns() + offset_ns if stamp_ns is None else stamp_ns
         info = info or camera_info()
         image = image or frame()
         for message in (info, image):

@@ -1,0 +1,65 @@
+"""The launch files, wherever launch_ros can be imported."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import ros_rig
+from onnx_models import write_model
+
+REASON = "launch and launch_ros come with a ROS distribution, not from PyPI"
+pytest.importorskip("launch_ros", reason=REASON)
+launch = pytest.importorskip("launch", reason=REASON)
+sources = pytest.importorskip("launch.launch_description_sources", reason=REASON)
+
+LAUNCH = ros_rig.ROOT / "launch"
+TWO_CAMERAS = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def camera(namespace):
+    arguments = {"namespace": namespace, "model": sys.argv[2], "provider": "cpu", "exposure_s": "0.01"}
+    source = PythonLaunchDescriptionSource(sys.argv[1])
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=arguments.items())], scoped=True)
+
+service = LaunchService()
+service.include_launch_description(LaunchDescription([camera("left"), camera("right")]))
+sys.exit(service.run())
+"""
+
+
+@pytest.mark.parametrize("name", ["camera.launch.py", "replay.launch.py"])
+def test_arguments_are_declared_and_described(name):
+    description = sources.get_launch_description_from_python_launch_file(str(LAUNCH / name))
+    declared = {argument.name: argument.description for argument in description.get_launch_arguments()}
+    assert declared.keys() >= ({"bag", "rate"} if name.startswith("replay") else {"image", "namespace"})
+    assert all(len(text) > 10 for text in declared.values())
+
+
+def test_two_cameras_of_one_launch_description(tmp_path):
+    """Both answer their own images, on topics of their own."""
+    model = write_model(tmp_path / "tiny.onnx")
+    rigs = [ros_rig.Rig(f"/{side}/blur_imu", namespace=f"/{side}") for side in ("left", "right")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", TWO_CAMERAS, str(LAUNCH / "camera.launch.py"), str(model)]
+    )
+    try:
+        end = time.monotonic() + 120
+        while not all(rig.image_publisher.get_subscription_count() for rig in rigs):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        for rig in rigs:
+            other = next(item for item in rigs if item is not rig)
+            before = len(other.imu)
+            rig.stream_until_answered(3)
+            assert len(other.imu) == before
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    finally:
+        process.kill()
+        for rig in rigs:
+            rig.close()
