@@ -36,7 +36,6 @@ class CatalogueEntry:
     model: Path
     size: tuple[float, float, float]
     rotation: np.ndarray
-    creator: str
 
 
 def read_catalogue(properties: Path, root: Path) -> list[CatalogueEntry]:
@@ -51,10 +50,13 @@ def read_catalogue(properties: Path, root: Path) -> list[CatalogueEntry]:
         model = root / entry.get("model", "").lstrip("/")
         if not model.is_file() or not {"width", "depth", "height", "category"} <= entry.keys():
             continue
-        rotation = np.array([float(x) for x in entry.get("modelRotation", "1 0 0 0 1 0 0 0 1").split()]).reshape(3, 3)
+        rotation = np.array(
+            [float(x) for x in entry.get("modelRotation", "1 0 0 0 1 0 0 0 1").split()]
+        ).reshape(3, 3)
         width, height, depth = (float(entry[key]) / 100 for key in ("width", "height", "depth"))
-        creator = entry.get("creator", "")
-        entries.append(CatalogueEntry(entry["name"], entry["category"], model, (width, height, depth), rotation, creator))
+        entries.append(
+            CatalogueEntry(entry["name"], entry["category"], model, (width, height, depth), rotation)
+        )
     return entries
 
 
@@ -69,42 +71,66 @@ def write_furniture(unpacked: Path, pack: Path) -> list[tuple[str, str, str, str
         root = next(p for p in properties.parents if p.name.endswith(".content"))
         for entry in read_catalogue(properties, root):
             content = hashlib.sha256(entry.model.read_bytes()).hexdigest()
-            if content in seen or entry.category in ("Exterior", "Vehicles", "Staircases") or EXCLUDED.search(entry.name):
+            if (
+                content in seen
+                or entry.category in ("Exterior", "Vehicles", "Staircases")
+                or EXCLUDED.search(entry.name)
+            ):
                 continue
             seen.add(content)
             relative = entry.model.relative_to(root).as_posix()
             split = split_of(relative)
-            arrays = _quantised(entry, split, owner)
-            if arrays is None:
-                continue
             target = pack / "furniture" / split.value / f"{root.stem}-{entry.model.stem}.npz"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(target, **arrays)
-            rows.append((target.relative_to(pack).as_posix(), root.stem, relative, split.value))
+            if write_model(entry, target, split, owner):
+                rows.append((target.relative_to(pack).as_posix(), root.stem, relative, split.value))
     return rows
 
 
-def _quantised(entry: CatalogueEntry, split: Split, owner: dict[str, Split]) -> dict[str, np.ndarray] | None:
-    """Arrays of one model in the pack, or None where it is too large, too fine or disagrees with its catalogue size."""
+def write_model(
+    entry: CatalogueEntry,
+    target: Path,
+    split: Split,
+    owner: dict[str, Split],
+    tolerance: float = EXTENT_TOLERANCE,
+) -> bool:
+    """Write one model; False where it is unreadable, too large, too fine or disagrees with its catalogue size.
+
+    `owner` remembers which split first used a texture file (by content).
+    """
     try:
         mesh = load_obj(entry.model)
     except (ValueError, IndexError):
-        return None
+        return False
     if len(mesh.corners) > MAX_TRIANGLES or max(entry.size) > LARGEST_MODEL_M:
-        return None
+        return False
     points = mesh.corners @ entry.rotation.T.astype(np.float32)
     low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
     extent = np.maximum(high - low, 1e-6)
     stretch = np.array(entry.size) / extent
-    if stretch.max() / stretch.min() > (1 + EXTENT_TOLERANCE) ** 2 and min(entry.size) > 0.02:
-        return None
-    quantised = np.round((points - low) / extent * 65535).astype(np.uint16)
-    vertices = np.concatenate((quantised.reshape(-1, 3), mesh.texture.reshape(-1, 2).astype(np.float16).view(np.uint16)), axis=1)
+    if stretch.max() / stretch.min() > (1 + tolerance) ** 2 and min(entry.size) > 0.02:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(target, **_quantised(entry, mesh, (points - low) / extent, split, owner))
+    return True
+
+
+def _quantised(
+    entry: CatalogueEntry, mesh: TriangleMesh, unit: np.ndarray, split: Split, owner: dict[str, Split]
+) -> dict[str, np.ndarray]:
+    """Arrays of one model whose corners `unit` [T,3,3] fill the unit cube."""
+    quantised = np.round(unit * 65535).astype(np.uint16)
+    near = mesh.texture - np.floor(
+        mesh.texture.min(axis=1, keepdims=True)
+    )  # whole repeats away, so that float16 is enough
+    vertices = np.concatenate(
+        (quantised.reshape(-1, 3), np.clip(near, 0, 1000).reshape(-1, 2).astype(np.float16).view(np.uint16)),
+        axis=1,
+    )
     unique, index = np.unique(vertices, axis=0, return_inverse=True)
     colours, opacity, layers, images = _appearance(mesh, split, owner)
     return {
         "vertices": unique[:, :3],
-        "uv": unique[:, 3:].view(np.float16) if unique.shape[0] else unique[:, 3:],
+        "uv": np.ascontiguousarray(unique[:, 3:]).view(np.float16),
         "triangles": index.reshape(-1, 3).astype(np.uint32),
         "material": mesh.material.astype(np.uint8),
         "colour": colours,

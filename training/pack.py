@@ -74,8 +74,12 @@ class Pack:
         root = Path(folder) / "textures" / split.value
         self._textures = {kind.name: sorted(kind.glob("*.jpg")) for kind in sorted(root.glob("*"))}
         if not self._textures:
-            raise ConfigurationError(f"{root} holds no textures: build the pack with `python -m training assets --out {folder}`")
-        self.furniture = [_describe(path) for path in sorted((Path(folder) / "furniture" / split.value).glob("*.npz"))]
+            raise ConfigurationError(
+                f"{root} holds no textures: build the pack with `python -m training assets --out {folder}`"
+            )
+        self.furniture = [
+            _describe(path) for path in sorted((Path(folder) / "furniture" / split.value).glob("*.npz"))
+        ]
 
     def texture(self, kind: str, rng: np.random.Generator) -> Path:
         """The path of a random texture of a kind, or of its nearest relative."""
@@ -83,7 +87,9 @@ class Pack:
             if self._textures.get(kind):
                 return self._textures[kind][rng.integers(len(self._textures[kind]))]
             kind = FALLBACK[kind]
-        raise ConfigurationError(f"the {self.split.value} split of the pack has no texture to stand in for {kind}")
+        raise ConfigurationError(
+            f"the {self.split.value} split of the pack has no texture to stand in for {kind}"
+        )
 
 
 def _describe(path: Path) -> Furniture:

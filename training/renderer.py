@@ -64,7 +64,9 @@ class Renderer:
             raise ConfigurationError(f"{EGL_HELP} ({error})") from error
         self._gl = moderngl
         context = self._context
-        self._colour = context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.COLOUR.replace("%d", str(MAX_LIGHTS), 1))
+        self._colour = context.program(
+            vertex_shader=shaders.VERTEX, fragment_shader=shaders.COLOUR.replace("%d", str(MAX_LIGHTS), 1)
+        )
         self._depth = context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.DEPTH)
         self._shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW)
         self._occlusion = context.program(vertex_shader=shaders.SCREEN, fragment_shader=shaders.OCCLUSION)
@@ -84,12 +86,16 @@ class Renderer:
         for item in self._scene_objects:
             item.release()
         context = self._context
-        vertex = np.concatenate((scene.position, scene.normal, scene.uv, scene.material[:, None].astype(np.float32)), axis=1)
+        vertex = np.concatenate(
+            (scene.position, scene.normal, scene.uv, scene.material[:, None].astype(np.float32)), axis=1
+        )
         buffer = context.buffer(np.ascontiguousarray(vertex, np.float32).tobytes())
         layout = "3f 3f 2f 1f"
         names = ("in_position", "in_normal", "in_uv", "in_material")
         self._colour_array = context.vertex_array(self._colour, [(buffer, layout, *names)])
-        self._depth_array = context.vertex_array(self._depth, [(buffer, "3f 12x 2f 1f", "in_position", "in_uv", "in_material")])
+        self._depth_array = context.vertex_array(
+            self._depth, [(buffer, "3f 12x 2f 1f", "in_position", "in_uv", "in_material")]
+        )
         shadow_array = context.vertex_array(self._shadow, [(buffer, "3f 24x", "in_position")])
         layers = np.ascontiguousarray(scene.layers[:, ::-1])
         side = layers.shape[1]
@@ -99,7 +105,14 @@ class Renderer:
         rows = np.ascontiguousarray(scene.materials.reshape(-1, 12), np.float32)
         self._materials = context.texture((3, len(rows)), 4, rows.tobytes(), dtype="f4")
         self._materials.filter = (self._gl.NEAREST, self._gl.NEAREST)
-        self._scene_objects = [self._colour_array, self._depth_array, shadow_array, buffer, self._layers, self._materials]
+        self._scene_objects = [
+            self._colour_array,
+            self._depth_array,
+            shadow_array,
+            buffer,
+            self._layers,
+            self._materials,
+        ]
         self._draw_shadows(scene, shadow_array)
         self._set_lights(scene)
 
@@ -148,14 +161,24 @@ class Renderer:
             )  # fmt: skip
         return self._targets[width, height]
 
-    def render(self, pose: np.ndarray, focal_px: float, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    def render(
+        self, pose: np.ndarray, focal_px: float, width: int, height: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw the loaded scene from camera-to-world `pose` (4x4, optical frame).
 
         Returns scene-linear colour float32 [H,W,3] and depth along z float32 [H,W] in metres (FAR_M where nothing is hit).
         """
-        depth, rough, smooth, resolved, depth_target, rough_target, smooth_target, resolve_target, colour_target = self._target(
-            width, height
-        )
+        (
+            depth,
+            rough,
+            smooth,
+            resolved,
+            depth_target,
+            rough_target,
+            smooth_target,
+            resolve_target,
+            colour_target,
+        ) = self._target(width, height)
         view = world_to_camera(pose).T.astype("f4").tobytes()
         clip = projection(focal_px, width, height).T.astype("f4").tobytes()
         for program in (self._colour, self._depth):
@@ -177,14 +200,22 @@ class Renderer:
         self._screen_smooth.render(self._gl.TRIANGLE_STRIP)
 
         self._context.enable_only(self._gl.DEPTH_TEST)
-        self._bind(self._colour, layers=self._layers, materials=self._materials, shadows=self._shadow_map, occlusion=smooth)
+        self._bind(
+            self._colour,
+            layers=self._layers,
+            materials=self._materials,
+            shadows=self._shadow_map,
+            occlusion=smooth,
+        )
         self._colour["eye"].value = tuple(float(p) for p in pose[:3, 3])
         self._colour["size"].value = (float(width), float(height))
         colour_target.use()
         colour_target.clear(0, 0, 0, 1, depth=1.0)
         self._colour_array.render()
         self._context.copy_framebuffer(resolve_target, colour_target)
-        colour = np.frombuffer(resolved.read(), np.float16).reshape(height, width, 4)[..., :3].astype(np.float32)
+        colour = (
+            np.frombuffer(resolved.read(), np.float16).reshape(height, width, 4)[..., :3].astype(np.float32)
+        )
         return colour, np.frombuffer(depth.read(), np.float32).reshape(height, width).copy()
 
     @staticmethod

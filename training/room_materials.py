@@ -12,7 +12,9 @@ from training.pack import Pack
 from training.scene import LAYER_SIDE, Material, SceneBuilder
 
 
-def paint(rng: np.random.Generator, low: float, high: float, saturation: float = 0.25) -> tuple[float, float, float]:
+def paint(
+    rng: np.random.Generator, low: float, high: float, saturation: float = 0.25
+) -> tuple[float, float, float]:
     """A linear albedo of log-uniform lightness and random hue."""
     value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), saturation * rng.random(), 1.0)
@@ -26,12 +28,19 @@ class Palette:
         self._builder, self._pack, self._rng, self._per_kind = builder, pack, rng, per_kind
         self._made: dict[str, list[int]] = {}
 
-    def of(self, kind: str, low: float = 0.05, high: float = 0.6, *, fresh: bool = False, **values: float) -> int:
+    def of(
+        self, kind: str, low: float = 0.05, high: float = 0.6, *, fresh: bool = False, **values: float
+    ) -> int:
         """A textured material of a pack kind, its mean albedo between low and high."""
         made = self._made.setdefault(kind, [])
         if made and not fresh and (len(made) >= self._per_kind or self._rng.random() < 0.4):
             return made[self._rng.integers(len(made))]
         brightness = float(np.exp(self._rng.uniform(np.log(low), np.log(high))))
+        values = {
+            "noise": float(self._rng.uniform(0.05, 0.3)),
+            "noise_per_m": float(np.exp(self._rng.uniform(3.5, 5.5))),
+            **values,
+        }
         made.append(self._builder.textured(self._pack.texture(kind, self._rng), brightness, **values))
         return made[-1]
 
@@ -59,7 +68,11 @@ class Palette:
         """A printed page."""
         made = self._made.setdefault("page", [])
         if len(made) < 4:
-            made.append(self._builder.material(Material((0.9, 0.9, 0.88), self._builder.layer_of(_printed(self._rng)))))
+            made.append(
+                self._builder.material(
+                    Material((0.9, 0.9, 0.88), self._builder.layer_of(_printed(self._rng)))
+                )
+            )
         return made[self._rng.integers(len(made))]
 
     def screen(self) -> int:
@@ -81,8 +94,12 @@ def _printed(rng: np.random.Generator) -> np.ndarray:
     while y < LAYER_SIDE - 30:
         if rng.random() < 0.08 and y < LAYER_SIDE - 170:
             height = int(rng.integers(60, 140))
-            noise = rng.integers(0, 255, (int(rng.integers(2, 9)), int(rng.integers(2, 9)), 3), dtype=np.uint8)
-            image[y : y + height, left:right, :3] = cv2.resize(noise, (right - left, height), interpolation=int(rng.integers(0, 3)))
+            noise = rng.integers(
+                0, 255, (int(rng.integers(2, 9)), int(rng.integers(2, 9)), 3), dtype=np.uint8
+            )
+            image[y : y + height, left:right, :3] = cv2.resize(
+                noise, (right - left, height), interpolation=int(rng.integers(0, 3))
+            )
             y += height + 16
             continue
         title = rng.random() < 0.08
@@ -91,7 +108,9 @@ def _printed(rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def _write_line(image: np.ndarray, rng: np.random.Generator, left: int, right: int, y: int, size: float, colour: tuple) -> None:
+def _write_line(
+    image: np.ndarray, rng: np.random.Generator, left: int, right: int, y: int, size: float, colour: tuple
+) -> None:
     letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz      ABCDEFG0123456789.,()="), 90)
     length = int(min(90, (right - left) / (18 * size)) * (1 if rng.random() < 0.75 else rng.uniform(0.2, 1)))
     cv2.putText(image, "".join(letters[:length]), (left, y), cv2.FONT_HERSHEY_SIMPLEX, size, (*colour, 255), 2 if size > 0.6 else 1,
@@ -106,9 +125,25 @@ def _windows(rng: np.random.Generator) -> np.ndarray:
         x, y = rng.integers(0, 260, 2)
         width, height = rng.integers(150, 400, 2)
         dark = rng.random() < 0.5
-        cv2.rectangle(image, (int(x), int(y)), (int(x + width), int(y + height)), (30, 32, 36, 255) if dark else (240, 240, 240, 255), -1)
-        cv2.rectangle(image, (int(x), int(y)), (int(x + width), int(y + 14)), (*rng.integers(40, 200, 3).tolist(), 255), -1)
+        cv2.rectangle(
+            image,
+            (int(x), int(y)),
+            (int(x + width), int(y + height)),
+            (30, 32, 36, 255) if dark else (240, 240, 240, 255),
+            -1,
+        )
+        cv2.rectangle(
+            image,
+            (int(x), int(y)),
+            (int(x + width), int(y + 14)),
+            (*rng.integers(40, 200, 3).tolist(), 255),
+            -1,
+        )
         for line in range(int(y) + 30, min(int(y + height), LAYER_SIDE), int(rng.integers(12, 18))):
-            colour = tuple(rng.integers(120, 255, 3).tolist()) if dark else tuple(rng.integers(0, 120, 3).tolist())
-            _write_line(image, rng, int(x) + 6 + 12 * int(rng.integers(0, 4)), int(x + width), line, 0.38, colour)
+            colour = (
+                tuple(rng.integers(120, 255, 3).tolist()) if dark else tuple(rng.integers(0, 120, 3).tolist())
+            )
+            _write_line(
+                image, rng, int(x) + 6 + 12 * int(rng.integers(0, 4)), int(x + width), line, 0.38, colour
+            )
     return image

@@ -14,7 +14,9 @@ from training.scene import LAYER_SIDE, Material, SceneBuilder
 from training.shapes import Shape, box, cylinder, placed, quad, tube, turned
 
 Place = tuple[float, float, float]
-_UPRIGHT = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # model (x, y up, z front) -> room (x, -y front, z up)
+_UPRIGHT = np.array(
+    [[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32
+)  # model (x, y up, z front) -> room (x, -y front, z up)
 
 
 class Workshop:
@@ -37,7 +39,9 @@ class Workshop:
         corners, material = model.corners[seen] @ _UPRIGHT.T, model.material[seen]
         uv = model.uv[seen]
         tile = projected[material]
-        uv = np.where(tile[:, None, None] > 0, _box_mapped(corners) / np.maximum(tile, 1e-3)[:, None, None], uv)
+        uv = np.where(
+            tile[:, None, None] > 0, _box_mapped(corners) / np.maximum(tile, 1e-3)[:, None, None], uv
+        )
         if len(corners):
             moved = placed((corners, uv), place, yaw)
             self.builder.add(*moved, table[material], smooth=True)
@@ -50,7 +54,9 @@ class Workshop:
             if layer >= 0:
                 cut = bool((model.images[layer][..., 3] < 128).mean() > 0.01)
                 shine = float(self.rng.uniform(0, 0.3))
-                table[k] = self.builder.material(Material((0.95, 0.95, 0.95), layers[layer], shine, cut_out=cut))
+                table[k] = self.builder.material(
+                    Material((0.95, 0.95, 0.95), layers[layer], shine, cut_out=cut)
+                )
             else:
                 table[k], projected[k] = self._dressed(np.asarray(colour))
         return table, projected
@@ -60,8 +66,13 @@ class Workshop:
         linear = np.power(np.clip(colour, 0.02, 0.97), 2.2)
         kind = self.rng.choice(["", "wood", "fabric", "metal", "general"], p=[0.45, 0.3, 0.1, 0.1, 0.05])
         if kind:
-            return self.palette.of(str(kind), 0.06, 0.5, specular=float(self.rng.uniform(0, 0.4))), float(self.rng.uniform(0.3, 1.0))
-        noise, scale = float(self.rng.uniform(0.03, 0.35)), float(np.exp(self.rng.uniform(np.log(8), np.log(150))))
+            return self.palette.of(str(kind), 0.06, 0.5, specular=float(self.rng.uniform(0, 0.4))), float(
+                self.rng.uniform(0.3, 1.0)
+            )
+        noise, scale = (
+            float(self.rng.uniform(0.03, 0.35)),
+            float(np.exp(self.rng.uniform(np.log(8), np.log(150)))),
+        )
         plain = Material(tuple(np.clip(linear * np.exp(self.rng.normal(0, 0.2, 3)), 0.01, 0.9).tolist()), -1,
                          float(self.rng.uniform(0, 0.6)), float(self.rng.uniform(5, 60)), 0.0, noise, scale)  # fmt: skip
         return self.builder.material(plain), 0.0
@@ -69,7 +80,10 @@ class Workshop:
     def desk(self, size: Place, place: Place, yaw: float) -> None:
         """A desk or table of (width, depth, height): slab on legs or panels, sometimes with a drawer unit."""
         width, depth, height = size
-        top, leg = self.palette.of("wood", 0.08, 0.6, specular=float(self.rng.uniform(0, 0.5))), self.palette.plain(0.03, 0.6, 0.2)
+        top, leg = (
+            self.palette.of("wood", 0.08, 0.6, specular=float(self.rng.uniform(0, 0.5))),
+            self.palette.plain(0.03, 0.6, 0.2),
+        )
         self._add(box((width, depth, 0.03), 0.9), top, place, yaw, (0, 0, height - 0.03))
         x, y, foot = width / 2 - 0.04, depth / 2 - 0.04, height - 0.03
         if self.rng.random() < 0.6:
@@ -87,7 +101,10 @@ class Workshop:
 
     def screen(self, place: Place, yaw: float, width: float) -> None:
         """A flat computer screen on its stand."""
-        height, body = width * float(self.rng.choice([0.5625, 0.625, 0.75])), self.palette.plain(0.01, 0.5, 0.05)
+        height, body = (
+            width * float(self.rng.choice([0.5625, 0.625, 0.75])),
+            self.palette.plain(0.01, 0.5, 0.05),
+        )
         lift, deep = float(self.rng.uniform(0.06, 0.16)), float(self.rng.uniform(0.03, 0.06))
         self._add(cylinder(0.11, 0.012), body, place, yaw, smooth=True)
         self._add(box((0.05, 0.03, lift + height / 2)), body, place, yaw, (0, 0.03, 0))
@@ -103,7 +120,13 @@ class Workshop:
             for column in range(18):
                 if row == 4 and 4 < column < 10:
                     continue
-                self._add(box((0.019, 0.02, 0.009)), keys, place, yaw, (-0.205 + 0.024 * column, 0.052 - 0.026 * row, 0.015))
+                self._add(
+                    box((0.019, 0.02, 0.009)),
+                    keys,
+                    place,
+                    yaw,
+                    (-0.205 + 0.024 * column, 0.052 - 0.026 * row, 0.015),
+                )
         if self.rng.random() < 0.8:
             self._add(turned(np.array([[0.033, 0], [0.034, 0.012], [0.02, 0.03], [0.004, 0.034]]), 14), body, place, yaw,
                       (float(self.rng.uniform(0.28, 0.36)), 0, 0), smooth=True)  # fmt: skip
@@ -111,13 +134,19 @@ class Workshop:
     def book(self, place: Place, yaw: float, size: Place) -> None:
         """A lying book of (width, depth, thickness)."""
         cover = self.palette.picture() if self.rng.random() < 0.5 else self.palette.plain(0.03, 0.6, 0.9)
-        self._add(box((size[0] - 0.008, size[1] - 0.008, size[2])), self.palette.plain(0.6, 0.8, 0.1), place, yaw)
+        self._add(
+            box((size[0] - 0.008, size[1] - 0.008, size[2])), self.palette.plain(0.6, 0.8, 0.1), place, yaw
+        )
         self._add(box((size[0], size[1], 0.002)), cover, place, yaw, (0, 0, size[2]))
 
     def book_pile(self, place: Place, yaw: float) -> None:
         z = place[2]
         for _ in range(int(self.rng.integers(1, 7))):
-            size = (float(self.rng.uniform(0.13, 0.22)), float(self.rng.uniform(0.19, 0.3)), float(self.rng.uniform(0.008, 0.045)))
+            size = (
+                float(self.rng.uniform(0.13, 0.22)),
+                float(self.rng.uniform(0.19, 0.3)),
+                float(self.rng.uniform(0.008, 0.045)),
+            )
             self.book((place[0], place[1], z), yaw + float(self.rng.normal(0, 0.15)), size)
             z += size[2] + 0.002
 
@@ -127,12 +156,24 @@ class Workshop:
         while x < width / 2 - 0.05:
             thick, tall = float(self.rng.uniform(0.012, 0.055)), height * float(self.rng.uniform(0.6, 0.95))
             deep = float(self.rng.uniform(0.14, 0.2))
-            self._add(box((thick, deep, tall)), self._spine(), place, yaw, (x + thick / 2, float(self.rng.normal(0, 0.01)), 0))
+            self._add(
+                box((thick, deep, tall)),
+                self._spine(),
+                place,
+                yaw,
+                (x + thick / 2, float(self.rng.normal(0, 0.01)), 0),
+            )
             x += thick + 0.001 + (0.08 if self.rng.random() < 0.05 else 0.0)
 
     def _spine(self) -> int:
         choice = self.rng.random()
-        return self.palette.picture() if choice < 0.25 else self.palette.of("box", 0.1, 0.5) if choice < 0.4 else self.palette.plain(0.02, 0.6, 0.95)
+        return (
+            self.palette.picture()
+            if choice < 0.25
+            else self.palette.of("box", 0.1, 0.5)
+            if choice < 0.4
+            else self.palette.plain(0.02, 0.6, 0.95)
+        )
 
     def shelf(self, size: Place, place: Place, yaw: float) -> None:
         """An open bookcase of (width, depth, height), filled."""
@@ -149,19 +190,36 @@ class Workshop:
                 c, s = np.cos(yaw), np.sin(yaw)
                 y = -depth / 2 + 0.12
                 at = (place[0] - s * y, place[1] + c * y, place[2] + z + 0.02)
-                self.book_row(at, yaw, (width - 0.06) * float(self.rng.uniform(0.5, 1)), (height / levels) * 0.85)
+                self.book_row(
+                    at, yaw, (width - 0.06) * float(self.rng.uniform(0.5, 1)), (height / levels) * 0.85
+                )
 
     def carton(self, place: Place, yaw: float) -> None:
         size = tuple(np.exp(self.rng.uniform(np.log(0.06), np.log(0.35), 3)).tolist())
-        self._add(box((size[0], size[1], size[2])), self.palette.picture("box") if self.rng.random() < 0.6 else self.palette.picture(), place, yaw)
+        self._add(
+            box((size[0], size[1], size[2])),
+            self.palette.picture("box") if self.rng.random() < 0.6 else self.palette.picture(),
+            place,
+            yaw,
+        )
 
     def mug(self, place: Place, yaw: float) -> None:
         radius, height = float(self.rng.uniform(0.03, 0.045)), float(self.rng.uniform(0.08, 0.18))
         outside = self.palette.picture() if self.rng.random() < 0.4 else self.palette.plain(0.05, 0.8, 0.9)
-        profile = np.array([[radius * 0.9, 0], [radius, height * 0.1], [radius, height], [radius * 0.9, height], [radius * 0.85, 0.02]])
+        profile = np.array(
+            [
+                [radius * 0.9, 0],
+                [radius, height * 0.1],
+                [radius, height],
+                [radius * 0.9, height],
+                [radius * 0.85, 0.02],
+            ]
+        )
         self._add(turned(profile, capped=False), outside, place, yaw, smooth=True)
         angle = np.linspace(-1.5, 1.5, 10)
-        ring = np.stack((radius + 0.025 * np.cos(angle) - 0.003, 0 * angle, height * (0.5 + 0.28 * np.sin(angle))), axis=1)
+        ring = np.stack(
+            (radius + 0.025 * np.cos(angle) - 0.003, 0 * angle, height * (0.5 + 0.28 * np.sin(angle))), axis=1
+        )
         self._add(tube(ring, 0.005), outside, place, yaw, smooth=True)
 
     def cable(self, place: Place, yaw: float) -> None:
@@ -170,16 +228,30 @@ class Workshop:
         path = np.stack([np.interp(fine, np.arange(9), points[:, k]) for k in range(3)], axis=1)
         for _ in range(3):
             path[1:-1] = (path[:-2] + 2 * path[1:-1] + path[2:]) / 4
-        self._add(tube(path + (0, 0, 0.004), float(self.rng.uniform(0.002, 0.005)), 5), self.palette.plain(0.01, 0.7, 0.6), place, yaw, smooth=True)
+        self._add(
+            tube(path + (0, 0, 0.004), float(self.rng.uniform(0.002, 0.005)), 5),
+            self.palette.plain(0.01, 0.7, 0.6),
+            place,
+            yaw,
+            smooth=True,
+        )
 
     def papers(self, place: Place, yaw: float) -> None:
         for k in range(int(self.rng.integers(1, 4))):
             turn = yaw + float(self.rng.normal(0, 0.4))
-            self._add(box((0.21, 0.297, 0.001)), self.palette.page(), place, turn, (*self.rng.normal(0, 0.04, 2).tolist(), 0.002 * k))
+            self._add(
+                box((0.21, 0.297, 0.001)),
+                self.palette.page(),
+                place,
+                turn,
+                (*self.rng.normal(0, 0.04, 2).tolist(), 0.002 * k),
+            )
 
     def bottle(self, place: Place, yaw: float) -> None:
         radius, height = float(self.rng.uniform(0.028, 0.045)), float(self.rng.uniform(0.18, 0.33))
-        profile = np.array([[radius, 0], [radius, 0.6 * height], [0.4 * radius, 0.8 * height], [0.4 * radius, height]])
+        profile = np.array(
+            [[radius, 0], [radius, 0.6 * height], [0.4 * radius, 0.8 * height], [0.4 * radius, height]]
+        )
         label = self.palette.picture("box") if self.rng.random() < 0.5 else self.palette.plain(0.02, 0.7, 0.9)
         self._add(turned(profile), label, place, yaw, smooth=True)
 

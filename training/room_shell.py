@@ -55,24 +55,43 @@ def four_walls(width: float, depth: float) -> list[Wall]:
 class Shell:
     """Builds the shell into a scene and returns the flux of its lights for the ambient term."""
 
-    def __init__(self, builder: SceneBuilder, palette: Palette, rng: np.random.Generator, size: tuple[float, float, float]):
+    def __init__(
+        self,
+        builder: SceneBuilder,
+        palette: Palette,
+        rng: np.random.Generator,
+        size: tuple[float, float, float],
+    ):
         self.builder, self.palette, self.rng, self.size = builder, palette, rng, size
         self.walls = four_walls(size[0], size[1])
         self.day = rng.random() < 0.75
 
     def build(self) -> None:
         width, depth, height = self.size
-        for wall in self.rng.permutation(np.arange(4))[: int(self.rng.integers(0, 3)) + (self.rng.random() < 0.7)]:
+        for wall in self.rng.permutation(np.arange(4))[
+            : int(self.rng.integers(0, 3)) + (self.rng.random() < 0.7)
+        ]:
             self._window(self.walls[int(wall)])
         self._door(self.walls[int(self.rng.integers(4))])
         self._lamps()
         tile = float(self.rng.uniform(0.6, 2.0))
         kind = "floor" if self.rng.random() < 0.6 else "wood"
-        floor = self.palette.of(kind, 0.06, 0.45, fresh=True, specular=float(self.rng.uniform(0, 0.6)), gloss=float(self.rng.uniform(5, 60)))
-        corners, uv = quad([0, 0, 0], [width, 0, 0], [width, depth, 0], [0, depth, 0], (width / tile, depth / tile))
+        floor = self.palette.of(
+            kind,
+            0.06,
+            0.45,
+            fresh=True,
+            specular=float(self.rng.uniform(0, 0.6)),
+            gloss=float(self.rng.uniform(5, 60)),
+        )
+        corners, uv = quad(
+            [0, 0, 0], [width, 0, 0], [width, depth, 0], [0, depth, 0], (width / tile, depth / tile)
+        )
         self.builder.add(corners, uv, floor)
         ceiling = self._wall_material(0.5, 0.85, 0.25, "ceiling")
-        corners, uv = quad([0, depth, height], [width, depth, height], [width, 0, height], [0, 0, height], (width, depth))
+        corners, uv = quad(
+            [0, depth, height], [width, depth, height], [width, 0, height], [0, 0, height], (width, depth)
+        )
         self.builder.add(corners, uv, ceiling)
         common = self._wall_material(0.25, 0.85, 0.4, "wall")
         for wall in self.walls:
@@ -84,7 +103,9 @@ class Shell:
         if rng.random() < textured:
             return self.palette.of(kind, low, high, fresh=True, noise=0.1, noise_per_m=40.0)
         coarse = float(np.exp(rng.uniform(np.log(2), np.log(120))))
-        return self.builder.material(Material(paint(rng, low, high, 0.3), noise=float(rng.uniform(0.02, 0.2)), noise_per_m=coarse))
+        return self.builder.material(
+            Material(paint(rng, low, high, 0.3), noise=float(rng.uniform(0.02, 0.2)), noise_per_m=coarse)
+        )
 
     def _wall(self, wall: Wall, material: int) -> None:
         """The wall around its openings, in strips, with a skirting board."""
@@ -93,11 +114,17 @@ class Shell:
         for s0, s1 in zip(cuts[:-1], cuts[1:], strict=True):
             opening = next((o for o in wall.openings if o[0] <= s0 + 1e-6 and o[1] >= s1 - 1e-6), None)
             for z0, z1 in [(0.0, height)] if opening is None else [(0.0, opening[2]), (opening[3], height)]:
-                corners, uv = quad(wall.point(s1, z0), wall.point(s0, z0), wall.point(s0, z1), wall.point(s1, z1))
+                corners, uv = quad(
+                    wall.point(s1, z0), wall.point(s0, z0), wall.point(s0, z1), wall.point(s1, z1)
+                )
                 uv = (uv * [s0 - s1, z1 - z0] + [s1, z0]) / tile
                 self.builder.add(corners, uv, material)
         if self.rng.random() < 0.7:
-            board = placed(box((wall.length, 0.015, float(self.rng.uniform(0.04, 0.12)))), tuple(wall.point(wall.length / 2, 0, 0.008)), wall.yaw)
+            board = placed(
+                box((wall.length, 0.015, float(self.rng.uniform(0.04, 0.12)))),
+                tuple(wall.point(wall.length / 2, 0, 0.008)),
+                wall.yaw,
+            )
             self.builder.add(*board, self.palette.plain(0.1, 0.8, 0.1))
 
     def _window(self, wall: Wall) -> None:
@@ -109,12 +136,14 @@ class Shell:
         if not wall.free(s0 - 0.05, s1 + 0.05, z0, z1):
             return
         wall.openings.append((s0, s1, z0, z1))
-        glow = float(np.exp(rng.uniform(np.log(1.5), np.log(8)))) if self.day else float(rng.uniform(0.01, 0.05))
-        view = self.builder.layer(self.palette.photograph_path())
-        outside = self.builder.material(Material((0.0, 0.0, 0.0), view, emission=0.0)) if glow == 0 else self.builder.material(
-            Material((glow, glow, glow), view, emission=1.0)
+        glow = (
+            float(np.exp(rng.uniform(np.log(1.5), np.log(8)))) if self.day else float(rng.uniform(0.01, 0.05))
         )
-        corners, uv = quad(*(wall.point(s, z, -0.5) for s, z in ((s1 + 0.6, z0 - 0.5), (s0 - 0.6, z0 - 0.5), (s0 - 0.6, z1 + 0.5), (s1 + 0.6, z1 + 0.5))))
+        outside = self.builder.textured(self.palette.photograph_path(), 0.5, emission=2 * glow)
+        far, reach = -float(rng.uniform(3, 12)), float(rng.uniform(6, 14))
+        low, high = -0.4 * reach, 0.9 * reach
+        spots = ((s1 + reach, low), (s0 - reach, low), (s0 - reach, high), (s1 + reach, high))
+        corners, uv = quad(*(wall.point(s, z, far) for s, z in spots))
         self.builder.add(corners, uv, outside, casts=False)
         self._frame(wall, s0, s1, z0, z1)
         if self.day:
@@ -123,13 +152,25 @@ class Shell:
     def _frame(self, wall: Wall, s0: float, s1: float, z0: float, z1: float) -> None:
         material, reveal = self.palette.plain(0.3, 0.85, 0.1), self.palette.plain(0.5, 0.8, 0.05)
         for s in np.linspace(s0, s1, int(self.rng.integers(2, 5))):
-            self.builder.add(*placed(box((0.06, 0.05, z1 - z0)), tuple(wall.point(float(s), z0, -0.1)), wall.yaw), material)
+            self.builder.add(
+                *placed(box((0.06, 0.05, z1 - z0)), tuple(wall.point(float(s), z0, -0.1)), wall.yaw), material
+            )
         for z in (z0, z1 - 0.06, *([(z0 + 2 * z1) / 3] if self.rng.random() < 0.3 else [])):
-            self.builder.add(*placed(box((s1 - s0, 0.05, 0.06)), tuple(wall.point((s0 + s1) / 2, z, -0.1)), wall.yaw), material)
+            self.builder.add(
+                *placed(box((s1 - s0, 0.05, 0.06)), tuple(wall.point((s0 + s1) / 2, z, -0.1)), wall.yaw),
+                material,
+            )
         for s in (s0, s1):
-            self.builder.add(*placed(box((0.01, 0.2, z1 - z0)), tuple(wall.point(s, z0, -0.1)), wall.yaw), reveal)
+            self.builder.add(
+                *placed(box((0.01, 0.2, z1 - z0)), tuple(wall.point(s, z0, -0.1)), wall.yaw), reveal
+            )
         for z in (z0 - 0.02, z1):
-            self.builder.add(*placed(box((s1 - s0 + 0.1, 0.3, 0.02)), tuple(wall.point((s0 + s1) / 2, z, -0.05)), wall.yaw), reveal)
+            self.builder.add(
+                *placed(
+                    box((s1 - s0 + 0.1, 0.3, 0.02)), tuple(wall.point((s0 + s1) / 2, z, -0.05)), wall.yaw
+                ),
+                reveal,
+            )
 
     def _daylight(self, wall: Wall, s0: float, s1: float, z0: float, z1: float, glow: float) -> None:
         """Four small emitters spread over the window, sometimes the sun through it."""
@@ -145,7 +186,9 @@ class Shell:
             middle = wall.point((s0 + s1) / 2, (z0 + z1) / 2, 0.0)
             cone = 2 * np.degrees(np.arctan(0.6 * np.hypot(s1 - s0, z1 - z0) / 12))
             warm = glow * float(self.rng.uniform(1.5, 5)) * np.array([1.0, 0.93, 0.8])
-            self.builder.lights.append(Light(tuple(middle - 12 * beam), tuple(beam), tuple(warm), float(cone), True))
+            self.builder.lights.append(
+                Light(tuple(middle - 12 * beam), tuple(beam), tuple(warm), float(cone), True)
+            )
 
     def _light(self, place: np.ndarray, direction: np.ndarray, intensity: np.ndarray) -> None:
         direction = direction / np.linalg.norm(direction)
@@ -166,14 +209,23 @@ class Shell:
                 place = (width * (i + 0.5) / columns, depth * (j + 0.5) / rows, height - 0.05)
                 if style == 2:
                     drop = float(rng.uniform(0.1, 0.7))
-                    shape = placed(cylinder(0.15, 0.2, top_radius=0.08), (place[0], place[1], height - drop - 0.2))
-                    self.builder.add(*placed(cylinder(0.006, drop), (place[0], place[1], height - drop)), self.palette.plain())
+                    shape = placed(
+                        cylinder(0.15, 0.2, top_radius=0.08), (place[0], place[1], height - drop - 0.2)
+                    )
+                    self.builder.add(
+                        *placed(cylinder(0.006, drop), (place[0], place[1], height - drop)),
+                        self.palette.plain(),
+                    )
                     lamp = (place[0], place[1], height - drop - 0.22)
                 else:
                     shape, lamp = placed(box((*size, 0.05)), place), (place[0], place[1], height - 0.07)
                 self.builder.add(*shape, shade, casts=False)
                 if lit:
-                    self._light(np.array(lamp), np.array([0.0, 0.0, -1.0]), glow * size[0] * size[1] / np.pi * 0.7 * colour)
+                    self._light(
+                        np.array(lamp),
+                        np.array([0.0, 0.0, -1.0]),
+                        glow * size[0] * size[1] / np.pi * 0.7 * colour,
+                    )
 
     def _door(self, wall: Wall) -> None:
         s = float(self.rng.uniform(0.6, wall.length - 0.6))
@@ -182,14 +234,23 @@ class Shell:
             self.builder.add(*placed(box((0.9, 0.04, 2.05)), tuple(wall.point(s, 0, 0.0)), wall.yaw), kind)
             trim = self.palette.plain(0.2, 0.8, 0.1)
             for side in (-0.48, 0.48):
-                self.builder.add(*placed(box((0.08, 0.06, 2.1)), tuple(wall.point(s + side, 0, 0.0)), wall.yaw), trim)
-            self.builder.add(*placed(box((0.12, 0.12, 0.02)), tuple(wall.point(s + 0.36, 1.02, 0.03)), wall.yaw), self.palette.plain(0.2, 0.7, 0.05))
+                self.builder.add(
+                    *placed(box((0.08, 0.06, 2.1)), tuple(wall.point(s + side, 0, 0.0)), wall.yaw), trim
+                )
+            self.builder.add(
+                *placed(box((0.12, 0.12, 0.02)), tuple(wall.point(s + 0.36, 1.02, 0.03)), wall.yaw),
+                self.palette.plain(0.2, 0.7, 0.05),
+            )
 
 
-def ambient_light(lights: list[Light], size: tuple[float, float, float], albedo: float) -> tuple[float, float, float]:
+def ambient_light(
+    lights: list[Light], size: tuple[float, float, float], albedo: float
+) -> tuple[float, float, float]:
     """Mean irradiance after many diffuse bounces: flux * albedo / (surface * (1 - albedo)), plus a trace."""
     width, depth, height = size
     surface = 2 * (width * depth + width * height + depth * height)
-    flux = sum((np.array(light.intensity) * (0.6 if light.parallel else np.pi) for light in lights), np.zeros(3))
+    flux = sum(
+        (np.array(light.intensity) * (0.6 if light.parallel else np.pi) for light in lights), np.zeros(3)
+    )
     value = flux * albedo / (surface * (1 - albedo)) + 0.01
     return (float(value[0]), float(value[1]), float(value[2]))

@@ -20,7 +20,10 @@ from training.shapes import box, placed, quad
 MAX_TRIANGLES = 160_000
 MAX_LAYERS = 90
 _HANGING = re.compile(r"hanging|pendant|chandelier|ceiling|smoke", re.I)
-_ON_WALL = re.compile(r"wall|radiator|clock|upper|switch|socket|white board|conditioning|hood|plug|calendar|mirror|cctv|towel", re.I)
+_ON_WALL = re.compile(
+    r"wall|radiator|clock|upper|switch|socket|white board|conditioning|hood|plug|calendar|mirror|cctv|towel",
+    re.I,
+)
 _SEAT = re.compile(r"chair|stool|armchair", re.I)
 _TABLE = re.compile(r"table|desk|cabinet|drawers|workbench|sideboard|commode|dresser|tv unit", re.I)
 
@@ -35,11 +38,13 @@ class Focus:
 
 @dataclass(frozen=True)
 class Room:
-    """A scene, its inner size in metres (the room is [0,w] x [0,d] x [0,h]), and where cameras should look."""
+    """A scene, its inner size in metres (the room is [0,w] x [0,d] x [0,h]), where cameras should look, and the solid
+    blocks (x0, x1, y0, y1, height) where they cannot be."""
 
     scene: Scene
     size: tuple[float, float, float]
     focus: tuple[Focus, ...]
+    solids: tuple[tuple[float, float, float, float, float], ...] = ()
 
 
 def build_room(pack: Pack, index: int, seed: int = 0) -> Room:
@@ -59,6 +64,7 @@ class _Builder:
         self.shell = Shell(self.scene, self.palette, rng, self.size)
         self.taken: list[tuple[float, float, float, float]] = []
         self.focus: list[Focus] = []
+        self.solids: list[tuple[float, float, float, float, float]] = []
 
     def build(self) -> Room:
         self.shell.build()
@@ -78,7 +84,7 @@ class _Builder:
             self._rug()
         self._floor_clutter()
         ambient = ambient_light(self.scene.lights, self.size, float(self.rng.uniform(0.35, 0.6)))
-        return Room(self.scene.build(ambient), self.size, tuple(self.focus))
+        return Room(self.scene.build(ambient), self.size, tuple(self.focus), tuple(self.solids))
 
     @property
     def _full(self) -> bool:
@@ -93,14 +99,18 @@ class _Builder:
             self.taken.append((x0, x1, y0, y1))
         return inside and clear
 
-    def _spot(self, width: float, depth: float, *, at_wall: float = 0.75) -> tuple[float, float, float] | None:
+    def _spot(
+        self, width: float, depth: float, *, at_wall: float = 0.75
+    ) -> tuple[float, float, float] | None:
         """A free place and yaw for a footprint, usually with its back to a wall; None after some tries."""
         for _ in range(12):
             wall = self.shell.walls[int(self.rng.integers(4))]
             yaw = wall.yaw
             if self.rng.random() < at_wall and wall.length > width + 0.2:
                 gap = depth / 2 + 0.04 + float(self.rng.exponential(0.03))
-                x, y, _ = wall.point(float(self.rng.uniform(width / 2 + 0.05, wall.length - width / 2 - 0.05)), 0, gap)
+                x, y, _ = wall.point(
+                    float(self.rng.uniform(width / 2 + 0.05, wall.length - width / 2 - 0.05)), 0, gap
+                )
             else:
                 x, y = self.rng.uniform((0.5, 0.5), (self.size[0] - 0.5, self.size[1] - 0.5))
             sideways = abs(np.sin(yaw)) > 0.5
@@ -110,10 +120,16 @@ class _Builder:
 
     def _workplace(self) -> None:
         """A desk, what lies on it, and a chair before it."""
-        tables = [m for m in self.pack.furniture if _TABLE.search(m.name) and 0.4 < m.size[1] < 1.1 and max(m.size) > 0.8]
+        tables = [
+            m
+            for m in self.pack.furniture
+            if _TABLE.search(m.name) and 0.4 < m.size[1] < 1.1 and max(m.size) > 0.8
+        ]
         tables = [m for m in tables if self.rng.random() < 0.15 and flat_top(m)]
         model = tables[int(self.rng.integers(len(tables)))] if tables and self.rng.random() < 0.4 else None
-        width, height, depth = model.size if model else self.rng.uniform((0.9, 0.68, 0.55), (2.0, 0.78, 0.95)).tolist()
+        width, height, depth = (
+            model.size if model else self.rng.uniform((0.9, 0.68, 0.55), (2.0, 0.78, 0.95)).tolist()
+        )
         spot = self._spot(width, depth)
         if spot is None or self._full:
             return
@@ -122,14 +138,19 @@ class _Builder:
             self.workshop.furniture(model, (x, y, 0), yaw)
         else:
             self.workshop.desk((width, depth, height), (x, y, 0), yaw)
+        self.solids.append((*self.taken[-1], height))
         self._cover((x, y, height), yaw, width, depth)
         self.focus.append(Focus((x, y, height + 0.15), 5.0))
         chairs = [m for m in self.pack.furniture if _SEAT.search(m.name) and max(m.size) < 1.3]
         if chairs and self.rng.random() < 0.7:
             front = np.array([np.sin(yaw), -np.cos(yaw)]) * (depth / 2 + float(self.rng.uniform(0.1, 0.5)))
             turn = yaw + np.pi + float(self.rng.normal(0, 0.5))
-            self.workshop.furniture(chairs[int(self.rng.integers(len(chairs)))], (x + front[0], y + front[1], 0), turn)
-            self.taken.append((x + front[0] - 0.3, x + front[0] + 0.3, y + front[1] - 0.3, y + front[1] + 0.3))
+            self.workshop.furniture(
+                chairs[int(self.rng.integers(len(chairs)))], (x + front[0], y + front[1], 0), turn
+            )
+            self.taken.append(
+                (x + front[0] - 0.3, x + front[0] + 0.3, y + front[1] - 0.3, y + front[1] + 0.3)
+            )
 
     def _cover(self, place: tuple[float, float, float], yaw: float, width: float, depth: float) -> None:
         """Screens, keyboards and clutter on a flat top."""
@@ -138,27 +159,51 @@ class _Builder:
 
         def put(make, half: float, u: float, v: float, turn: float) -> None:
             inside = abs(u) + half * 0.8 < width / 2 and abs(v) + half * 0.8 < depth / 2
-            if inside and all((u - a) ** 2 + (v - b) ** 2 > (half + r) ** 2 * 0.8 for a, b, r in held):
+            if inside and all((u - a) ** 2 + (v - b) ** 2 > (half + r) ** 2 * 0.6 for a, b, r in held):
                 held.append((u, v, half))
                 make((place[0] + c * u - s * v, place[1] + s * u + c * v, place[2] + 0.001), yaw + turn)
 
         if width > 0.8 and self.rng.random() < 0.75:
             for k in range(int(self.rng.integers(1, 3 if width < 1.5 else 4))):
                 size = float(self.rng.uniform(0.38, 0.62))
-                u = float(self.rng.uniform(-width / 2 + 0.2, width / 2 - 0.2)) if k == 0 else held[-1][0] + 0.6 * (1 if held[-1][0] < 0 else -1)
-                put(lambda p, t, size=size: self.workshop.screen(p, t, size), 0.24, u, depth / 2 - 0.22, float(self.rng.normal(0, 0.2)))
+                u = (
+                    float(self.rng.uniform(-width / 2 + 0.2, width / 2 - 0.2))
+                    if k == 0
+                    else held[-1][0] + 0.6 * (1 if held[-1][0] < 0 else -1)
+                )
+                put(
+                    lambda p, t, size=size: self.workshop.screen(p, t, size),
+                    0.24,
+                    u,
+                    depth / 2 - 0.22,
+                    float(self.rng.normal(0, 0.2)),
+                )
                 if held and self.rng.random() < 0.7:
-                    put(self.workshop.keyboard, 0.19, held[-1][0] + float(self.rng.normal(0, 0.05)), float(-depth / 2 + 0.2), float(self.rng.normal(0, 0.1)))
+                    put(
+                        self.workshop.keyboard,
+                        0.19,
+                        held[-1][0] + float(self.rng.normal(0, 0.05)),
+                        float(-depth / 2 + 0.2),
+                        float(self.rng.normal(0, 0.1)),
+                    )
         small = [m for m in self.pack.furniture if max(m.size) < 0.45 and min(m.size) > 0.01 and m.category != "Doors and windows"
                  and not _ON_WALL.search(m.name) and not _HANGING.search(m.name)]  # fmt: skip
         makers = self.workshop.small_makers()
         weights = np.array([m[2] for m in makers])
-        for _ in range(int(self.rng.integers(4, 10 + 14 * width * depth))):
+        for _ in range(int(self.rng.integers(6, 16 + 30 * width * depth))):
             u, v = self.rng.uniform((-width / 2, -depth / 2), (width / 2, depth / 2))
-            turn = float(self.rng.normal(0, 0.5) if self.rng.random() < 0.7 else self.rng.uniform(-np.pi, np.pi))
+            turn = float(
+                self.rng.normal(0, 0.5) if self.rng.random() < 0.7 else self.rng.uniform(-np.pi, np.pi)
+            )
             if small and self.rng.random() < 0.4 and not self._full:
                 model = small[int(self.rng.integers(len(small)))]
-                put(lambda p, t, m=model: self.workshop.furniture(m, p, t), 0.5 * max(model.size[0], model.size[2]), u, v, turn)
+                put(
+                    lambda p, t, m=model: self.workshop.furniture(m, p, t),
+                    0.5 * max(model.size[0], model.size[2]),
+                    u,
+                    v,
+                    turn,
+                )
             else:
                 make, half, _ = makers[int(self.rng.choice(len(makers), p=weights / weights.sum()))]
                 put(make, half, u, v, turn)
@@ -168,6 +213,7 @@ class _Builder:
         spot = self._spot(width, depth, at_wall=1.0)
         if spot and not self._full:
             self.workshop.shelf((width, depth, height), (spot[0], spot[1], 0), spot[2])
+            self.solids.append((*self.taken[-1], height))
             self.focus.append(Focus((spot[0], spot[1], float(self.rng.uniform(0.4, height))), 2.0))
 
     def _floor_item(self) -> None:
@@ -180,6 +226,7 @@ class _Builder:
         spot = self._spot(model.size[0], model.size[2])
         if spot:
             self.workshop.furniture(model, (spot[0], spot[1], 0), spot[2])
+            self.solids.append((*self.taken[-1], model.size[1]))
             self.focus.append(Focus((spot[0], spot[1], model.size[1] * 0.8), 1.5))
             if model.size[0] > 0.4 and model.size[2] > 0.3 and 0.3 < model.size[1] < 1.2 and flat_top(model):
                 self._cover((spot[0], spot[1], model.size[1]), spot[2], model.size[0], model.size[2])
@@ -187,34 +234,61 @@ class _Builder:
     def _on_wall(self, wall: Wall) -> None:
         """A picture, poster, notice or catalogue item."""
         rng = self.rng
-        hung = [m for m in self.pack.furniture if _ON_WALL.search(m.name) and m.size[2] < 0.35 and max(m.size) < 1.5]
+        hung = [
+            m
+            for m in self.pack.furniture
+            if _ON_WALL.search(m.name) and m.size[2] < 0.35 and max(m.size) < 1.5
+        ]
         if hung and rng.random() < 0.25 and not self._full:
             model = hung[int(rng.integers(len(hung)))]
             s, z = float(rng.uniform(0.3, wall.length - 0.3)), float(rng.uniform(0.3, 1.8))
-            if z + model.size[1] < self.size[2] and wall.free(s - model.size[0] / 2, s + model.size[0] / 2, z, z + model.size[1]):
+            if z + model.size[1] < self.size[2] and wall.free(
+                s - model.size[0] / 2, s + model.size[0] / 2, z, z + model.size[1]
+            ):
                 x, y, _ = wall.point(s, 0, model.size[2] / 2 + 0.002)
                 self.workshop.furniture(model, (x, y, z), wall.yaw)
             return
         width, height = np.exp(rng.uniform(np.log(0.15), np.log(1.1), 2)).tolist()
         s, z = float(rng.uniform(0.1, wall.length - 0.1)), float(rng.uniform(1.1, 1.9))
-        if not (z + height / 2 < self.size[2] - 0.05 and wall.free(s - width / 2, s + width / 2, z - height / 2, z + height / 2)):
+        if not (
+            z + height / 2 < self.size[2] - 0.05
+            and wall.free(s - width / 2, s + width / 2, z - height / 2, z + height / 2)
+        ):
             return
         out = 0.004
         if rng.random() < 0.5:
             out = float(rng.uniform(0.01, 0.03))
-            frame = placed(box((width + 0.06, out, height + 0.06)), tuple(wall.point(s, z - height / 2 - 0.03, out / 2)), wall.yaw)
+            frame = placed(
+                box((width + 0.06, out, height + 0.06)),
+                tuple(wall.point(s, z - height / 2 - 0.03, out / 2)),
+                wall.yaw,
+            )
             self.scene.add(*frame, self.palette.plain(0.02, 0.7, 0.3))
             out += 0.002
         x0, x1, z0, z1 = s - width / 2, s + width / 2, z - height / 2, z + height / 2
         kind = rng.random()
-        show = self.palette.picture("photograph") if kind < 0.35 else self.palette.page() if kind < 0.5 else self.palette.picture()
-        self.scene.add(*quad(*(wall.point(s, z, out) for s, z in ((x1, z0), (x0, z0), (x0, z1), (x1, z1)))), show)
+        show = (
+            self.palette.picture("photograph")
+            if kind < 0.35
+            else self.palette.page()
+            if kind < 0.5
+            else self.palette.picture()
+        )
+        self.scene.add(
+            *quad(*(wall.point(s, z, out) for s, z in ((x1, z0), (x0, z0), (x0, z1), (x1, z1)))), show
+        )
         self.focus.append(Focus(tuple(wall.point(s, z).tolist()), 0.4))
 
     def _rug(self) -> None:
         width, depth = self.rng.uniform(0.8, 2.4, 2).tolist()
-        x, y = self.size[0] * float(self.rng.uniform(0.3, 0.7)), self.size[1] * float(self.rng.uniform(0.3, 0.7))
-        self.scene.add(*placed(box((width, depth, 0.008)), (x, y, 0.001), float(self.rng.normal(0, 0.2))), self.palette.of("rug", 0.06, 0.4))
+        x, y = (
+            self.size[0] * float(self.rng.uniform(0.3, 0.7)),
+            self.size[1] * float(self.rng.uniform(0.3, 0.7)),
+        )
+        self.scene.add(
+            *placed(box((width, depth, 0.008)), (x, y, 0.001), float(self.rng.normal(0, 0.2))),
+            self.palette.of("rug", 0.06, 0.4),
+        )
 
     def _floor_clutter(self) -> None:
         for _ in range(int(self.rng.integers(0, 7))):

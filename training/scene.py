@@ -69,7 +69,6 @@ class SceneBuilder:
         self.lights: list[Light] = []
         self.triangles = 0
 
-
     def layer(self, path: Path) -> int:
         """The texture layer of an image file."""
         if path not in self._known:
@@ -91,16 +90,24 @@ class SceneBuilder:
         return len(self._materials) - 1
 
     def textured(self, path: Path, brightness: float | None = None, **values: float) -> int:
-        """A material showing an image file, its mean luminance scaled to `brightness` where that is given."""
+        """A material showing an image file; with `brightness`, its mean albedo is that and its mean colour is muted."""
         layer = self.layer(path)
-        tint = 1.0
+        tint = np.ones(3)
         if brightness is not None:
-            mean = float(np.power(self._layers[layer][::8, ::8, :3] / 255.0, 2.2).mean())
-            tint = float(np.clip(brightness / max(mean, 0.01), 0.2, 4.0))
-        return self.material(replace(Material((tint, tint, tint), layer), **values))  # type: ignore[arg-type]
+            mean = np.maximum(
+                np.power(self._layers[layer][::8, ::8, :3] / 255.0, 2.2).mean(axis=(0, 1)), 0.01
+            )
+            tint = np.clip(brightness * np.sqrt(mean / mean.mean()) / mean, 0.2, 4.0)
+        return self.material(replace(Material(tuple(tint.tolist()), layer), **values))  # type: ignore[arg-type]
 
     def add(
-        self, corners: np.ndarray, uv: np.ndarray, material: np.ndarray | int, *, smooth: bool = False, casts: bool = True
+        self,
+        corners: np.ndarray,
+        uv: np.ndarray,
+        material: np.ndarray | int,
+        *,
+        smooth: bool = False,
+        casts: bool = True,
     ) -> None:
         """corners float [T,3,3] in the room, uv [T,3,2], material index [T] or one for all."""
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -111,13 +118,17 @@ class SceneBuilder:
         flat = np.repeat(normal / area[keep, None], 3, axis=0)
         rounded = _smoothed(corners.reshape(-1, 3), np.repeat(normal, 3, axis=0), flat) if smooth else flat
         self.triangles += len(corners)
-        self._meshes.append((corners.reshape(-1, 3), rounded, uv.reshape(-1, 2), np.repeat(material, 3), casts))
+        self._meshes.append(
+            (corners.reshape(-1, 3), rounded, uv.reshape(-1, 2), np.repeat(material, 3), casts)
+        )
 
     def build(self, ambient: tuple[float, float, float]) -> Scene:
         meshes = sorted(self._meshes, key=lambda mesh: not mesh[4])
         casters = sum(len(mesh[0]) for mesh in meshes if mesh[4])
         position, normal, uv, material = (np.concatenate([mesh[k] for mesh in meshes]) for k in range(4))
-        layers = np.stack(self._layers) if self._layers else np.full((1, LAYER_SIDE, LAYER_SIDE, 4), 255, np.uint8)
+        layers = (
+            np.stack(self._layers) if self._layers else np.full((1, LAYER_SIDE, LAYER_SIDE, 4), 255, np.uint8)
+        )
         return Scene(
             position.astype(np.float32), normal.astype(np.float32), uv.astype(np.float32), material.astype(np.int32), casters,
             np.array([m.row() for m in self._materials], np.float32), layers, tuple(self.lights[:MAX_LIGHTS]), ambient,

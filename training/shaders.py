@@ -104,7 +104,7 @@ void main() {
     vec4 tint = entry(0), finish = entry(1), grain = entry(2);
     vec3 albedo = tint.rgb;
     if (tint.w >= 0.0) {
-        vec4 texel = texture(layers, vec3(uv, tint.w));
+        vec4 texel = texture(layers, vec3(uv, tint.w), -0.4);   // views are shrunk when used: keep them crisp
         if (grain.y > 0.5 && texel.a < 0.5) discard;
         albedo *= pow(texel.rgb, vec3(2.2));
     }

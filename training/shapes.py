@@ -8,7 +8,9 @@ Shape = tuple[np.ndarray, np.ndarray]
 _QUAD_UV = np.array([[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]], np.float32)
 
 
-def quad(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, tile: tuple[float, float] = (1.0, 1.0)) -> Shape:
+def quad(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, tile: tuple[float, float] = (1.0, 1.0)
+) -> Shape:
     """Corners a b c d counter-clockwise as seen from the front; the texture upright from a (bottom left) to c."""
     a, b, c, d = (np.asarray(p, np.float32) for p in (a, b, c, d))
     return np.stack((np.stack((a, b, c)), np.stack((a, c, d)))), _QUAD_UV * np.array(tile, np.float32)
@@ -18,17 +20,34 @@ def box(size: tuple[float, float, float], tile_m: float = 0.0) -> Shape:
     """A box standing on z = 0, centred in x and y; texture once per face, or repeating every `tile_m` metres."""
     w, d, h = size
     x, y = w / 2, d / 2
-    p = np.array([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0], [-x, -y, h], [x, -y, h], [x, y, h], [-x, y, h]], np.float32)
-    faces = ((0, 1, 5, 4, w, h), (1, 2, 6, 5, d, h), (2, 3, 7, 6, w, h), (3, 0, 4, 7, d, h), (4, 5, 6, 7, w, d), (3, 2, 1, 0, w, d))
+    p = np.array(
+        [[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0], [-x, -y, h], [x, -y, h], [x, y, h], [-x, y, h]],
+        np.float32,
+    )
+    faces = (
+        (0, 1, 5, 4, w, h),
+        (1, 2, 6, 5, d, h),
+        (2, 3, 7, 6, w, h),
+        (3, 0, 4, 7, d, h),
+        (4, 5, 6, 7, w, d),
+        (3, 2, 1, 0, w, d),
+    )
     parts = [
-        quad(p[i], p[j], p[k], p[m], (u / tile_m, v / tile_m) if tile_m else (1.0, 1.0)) for i, j, k, m, u, v in faces
+        quad(p[i], p[j], p[k], p[m], (u / tile_m, v / tile_m) if tile_m else (1.0, 1.0))
+        for i, j, k, m, u, v in faces
     ]
     return np.concatenate([c for c, _ in parts]), np.concatenate([t for _, t in parts])
 
 
-def cylinder(radius: float, height: float, *, top_radius: float | None = None, sides: int = 20, capped: bool = True) -> Shape:
+def cylinder(
+    radius: float, height: float, *, top_radius: float | None = None, sides: int = 20, capped: bool = True
+) -> Shape:
     """A cylinder or cone frustum standing on z = 0."""
-    return turned(np.array([[radius, 0.0], [radius if top_radius is None else top_radius, height]]), sides, capped=capped)
+    return turned(
+        np.array([[radius, 0.0], [radius if top_radius is None else top_radius, height]]),
+        sides,
+        capped=capped,
+    )
 
 
 def turned(profile: np.ndarray, sides: int = 20, *, capped: bool = True) -> Shape:
@@ -37,7 +56,10 @@ def turned(profile: np.ndarray, sides: int = 20, *, capped: bool = True) -> Shap
     circle = np.stack((np.cos(angle), np.sin(angle)), axis=1)
     if capped:
         profile = np.vstack(([0, profile[0, 1]], profile, [0, profile[-1, 1]]))
-    ring = np.concatenate((profile[:, None, :1] * circle, np.broadcast_to(profile[:, None, 1:], (len(profile), sides + 1, 1))), axis=2)
+    ring = np.concatenate(
+        (profile[:, None, :1] * circle, np.broadcast_to(profile[:, None, 1:], (len(profile), sides + 1, 1))),
+        axis=2,
+    )
     return _grid(ring.astype(np.float32))
 
 

@@ -61,14 +61,18 @@ def load_obj(path: Path) -> TriangleMesh:
     if not materials or table[:, 6].min() < 0:
         materials.append(Material())
         table[table[:, 6] < 0, 6] = len(materials) - 1
-    return TriangleMesh(points[table[:, [0, 2, 4]]], uv[np.minimum(at, len(uv) - 1)], table[:, 6].astype(np.int32), materials)
+    return TriangleMesh(
+        points[table[:, [0, 2, 4]]], uv[np.minimum(at, len(uv) - 1)], table[:, 6].astype(np.int32), materials
+    )
 
 
 def _corner(text: str, vertices: int, coordinates: int) -> tuple[int, int]:
     parts = text.split("/")
     vertex = int(parts[0])
     texture = int(parts[1]) if len(parts) > 1 and parts[1] else 0
-    return (vertex - 1 if vertex > 0 else vertices + vertex), (texture - 1 if texture >= 0 else coordinates + texture)
+    return (vertex - 1 if vertex > 0 else vertices + vertex), (
+        texture - 1 if texture >= 0 else coordinates + texture
+    )
 
 
 def _load_mtl(path: Path) -> dict[str, Material]:

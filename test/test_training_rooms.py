@@ -1,0 +1,184 @@
+"""Rooms and their renderer, on a small pack of shapes and textures made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blur_imu_ros.errors import ConfigurationError
+from training import keyframes
+from training.asset_furniture import CatalogueEntry, read_catalogue, write_model
+from training.asset_split import Split, split_of
+from training.keyframe import FULL_SCALE, load_keyframe
+from training.pack import Pack
+from training.rooms import build_room
+from training.scene import Light, Material, SceneBuilder
+from training.shapes import box, placed
+from training.wavefront import load_obj
+
+KINDS = ("wall", "floor", "wood", "fabric", "general", "picture", "photograph", "box")
+CUBE = """mtllib cube.mtl
+v 0 0 0
+v 1 0 0
+v 1 1 0
+v 0 1 0
+v 0 0 1
+v 1 0 1
+v 1 1 1
+v 0 1 1
+vt 0 0
+vt 1 0
+vt 1 1
+usemtl red
+f 1/1 4/2 3/3 2/3
+f 5/1 6/2 7/3 8/3
+f 1/1 2/2 6/3 5/3
+f -1/1 -2/2 -6/3 -5/3
+usemtl glass
+f 1/1 5/2 8/3 4/3
+f 2/1 3/2 7/3 6/3
+"""
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    try:
+        from training.renderer import Renderer
+
+        return Renderer()
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+
+
+def _write_cube(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cube.obj").write_text(CUBE)
+    (folder / "cube.mtl").write_text("newmtl red\nKd 1 0 0\nnewmtl glass\nKd 0 0 1\nd 0.2\n")
+    return folder / "cube.obj"
+
+
+@pytest.fixture(scope="module")
+def pack_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pack")
+    rng = np.random.default_rng(0)
+    cube = _write_cube(folder / "source")
+    for split in Split:
+        for kind in KINDS:
+            for number in range(2):
+                path = folder / "textures" / split.value / kind / f"{number}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+        for name, size in (
+            ("Table", (1.2, 0.75, 0.7)),
+            ("Chair", (0.5, 0.9, 0.5)),
+            ("Cup", (0.1, 0.12, 0.1)),
+        ):
+            entry = CatalogueEntry(name, "Office", cube, size, np.eye(3))
+            # a cube stretched to these sizes is far from its own proportions, which the tolerance would drop
+            assert write_model(
+                entry, folder / "furniture" / split.value / f"{name}.npz", split, {}, tolerance=100.0
+            )
+    return folder
+
+
+def test_obj_polygons_and_negative_indices_become_triangles(tmp_path):
+    mesh = load_obj(_write_cube(tmp_path))
+    assert mesh.corners.shape == (12, 3, 3)
+    assert mesh.corners.min() == 0 and mesh.corners.max() == 1
+    assert np.array_equal(np.bincount(mesh.material), [8, 4])
+    assert [m.opacity for m in mesh.materials] == [1.0, 0.2]
+    assert mesh.materials[0].colour == (1.0, 0.0, 0.0)
+
+
+def test_catalogue_sizes_are_read_in_metres_and_missing_models_left_out(tmp_path):
+    _write_cube(tmp_path / "m")
+    (tmp_path / "c.properties").write_text(
+        "id=x\nname#1=Desk\ncategory#1=Office\nmodel#1=/m/cube.obj\nwidth#1=120\ndepth#1=60\nheight#1=75\n"
+        "name#2=Gone\ncategory#2=Office\nmodel#2=/m/none.obj\nwidth#2=1\ndepth#2=1\nheight#2=1\n"
+    )
+    (entry,) = read_catalogue(tmp_path / "c.properties", tmp_path)
+    assert entry.name == "Desk" and entry.size == pytest.approx((1.2, 0.75, 0.6))
+
+
+def test_model_survives_quantisation_at_its_catalogue_size(pack_folder):
+    table = next(m for m in Pack(pack_folder, Split.TRAIN).furniture if m.name == "Table")
+    extent = table.corners.max(axis=(0, 1)) - table.corners.min(axis=(0, 1))
+    assert extent == pytest.approx((1.2, 0.75, 0.7), abs=1e-4)
+    assert table.corners[..., 1].min() == pytest.approx(0, abs=1e-6)
+
+
+def test_splits_follow_the_name_and_cover_all_three():
+    names = [f"model{k}" for k in range(2000)]
+    counts = {split: sum(split_of(n) is split for n in names) for split in Split}
+    assert all(split_of(n) is split_of(n) for n in names[:50])
+    assert 1500 < counts[Split.TRAIN] < 1700 and min(counts.values()) > 150
+
+
+def test_a_folder_without_a_pack_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="training assets"):
+        Pack(tmp_path, Split.TRAIN)
+
+
+def test_rooms_repeat_by_index_and_differ_between_splits(pack_folder):
+    train, test = Pack(pack_folder, Split.TRAIN), Pack(pack_folder, Split.TEST)
+    first, again, other = build_room(train, 3), build_room(train, 3), build_room(test, 3)
+    assert np.array_equal(first.scene.position, again.scene.position)
+    assert np.array_equal(first.scene.layers, again.scene.layers)
+    assert first.size != other.size
+    assert 2.5 <= min(first.size[:2]) and 2.3 <= first.size[2] <= 3.2
+
+
+def test_depth_of_a_known_box_and_its_shadow(renderer):
+    from training.renderer import look_along
+
+    builder = SceneBuilder()
+    white = builder.material(Material((0.5, 0.5, 0.5)))
+    builder.add(*box((8, 8, 0.1)), white)
+    builder.add(*placed(box((1.0, 1.0, 1.0)), (0, 0, 0.1)), white)
+    builder.lights.append(Light((0.0, 3.0, 3.0), (0.0, -0.7071, -0.7071), (9.0, 9.0, 9.0)))
+    renderer.load(builder.build((0.05, 0.05, 0.05)))
+    pose = look_along(np.array([0.0, -3.0, 0.6]), np.array([0.0, 1.0, 0.0]))
+    colour, depth = renderer.render(pose, 40.0, 64, 48)
+    assert colour.shape == (48, 64, 3) and depth.shape == (48, 64)
+    assert depth[24, 32] == pytest.approx(2.5, abs=1e-3)
+    # a floor point straight below the optical axis: row r sees z = 0.1 at depth 0.5 * f / (r - 23.5)
+    assert depth[44, 4] == pytest.approx(0.5 * 40 / (44 - 23.5), abs=2e-3)
+    shadowed, lit = colour[44, 32].mean(), colour[40, 3].mean()
+    assert lit > 2 * shadowed > 0
+
+
+def test_pixel_positions_match_the_pinhole_model(renderer):
+    from training.renderer import look_along
+
+    builder = SceneBuilder()
+    builder.add(*placed(box((0.4, 0.02, 0.3)), (0.5, 0.0, 0.2)), builder.material(Material(emission=1.0)))
+    renderer.load(builder.build((0.0, 0.0, 0.0)))
+    depth = renderer.render(
+        look_along(np.array([0.0, -2.0, 0.0]), np.array([0.0, 1.0, 0.0])), 100.0, 128, 96
+    )[1]
+    rows, columns = np.nonzero(depth < 10)
+    left, right = columns.min() - 63.5, columns.max() - 63.5  # the outermost pixel centres inside the box
+    assert left - 1 < 100 * 0.3 / 1.99 <= left + 1e-3
+    assert right - 1e-3 <= 100 * 0.7 / 1.99 < right + 1
+    assert 47.5 - rows.max() == pytest.approx(100 * 0.2 / 2.0, abs=1.0)  # world up is image up
+
+
+def test_key_frames_are_written_and_read_back(renderer, pack_folder, tmp_path):
+    room = build_room(Pack(pack_folder, Split.VALIDATION), 1)
+    renderer.load(room.scene)
+    rng = np.random.default_rng(0)
+    (pose,) = keyframes.camera_poses(room, renderer, rng, 1)
+    assert np.all(pose[:3, 3] > 0) and np.all(pose[:3, 3] < room.size)
+    colour, depth = renderer.render(pose, 40.0, 64, 48)
+    keyframes.save_view(
+        tmp_path / "v.npz", keyframes.exposed(colour, rng), depth, pose, 1, Split.VALIDATION, 40.0
+    )
+    key = load_keyframe(tmp_path / "v.npz")
+    assert key.focal_px == 40.0
+    assert 1 / key.inverse_depth == pytest.approx(depth, rel=2e-3)
+    light = key.colour.astype(float) * FULL_SCALE / 65535
+    assert 0.02 < np.exp(np.log(light + 1e-3).mean()) < 1.0
+    assert not list(tmp_path.glob("*.tmp"))
