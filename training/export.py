@@ -64,7 +64,7 @@ def export_onnx(network: FlowDepthNetwork, path: Path, size: tuple[int, int], en
     example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
     temporary = path.with_suffix(".tmp")
     torch.onnx.export(
-        ContractNetwork(network), (example,), str(temporary), input_names=["image"], output_names=list(OUTPUTS),
+        ContractNetwork(network).eval(), (example,), str(temporary), input_names=["image"], output_names=list(OUTPUTS),
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
     model = onnx.load(temporary)
@@ -76,7 +76,7 @@ def export_onnx(network: FlowDepthNetwork, path: Path, size: tuple[int, int], en
 def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[float, float]:
     """Largest difference between torch and onnxruntime on a uint8 image [H,W,3]: flow in px, inverse depth relative."""
     with torch.no_grad():
-        expected = [output.numpy() for output in ContractNetwork(network)(torch.from_numpy(image[None]))]
+        expected = [output.numpy() for output in ContractNetwork(network).eval()(torch.from_numpy(image[None]))]
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     actual = session.run(list(OUTPUTS), {"image": image[None]})
     flow = float(np.abs(actual[0] - expected[0]).max())
