@@ -87,7 +87,7 @@ def pack_folder(tmp_path_factory) -> Path:
 def test_obj_polygons_and_negative_indices_become_triangles(tmp_path):
     mesh = load_obj(_write_cube(tmp_path))
     assert mesh.corners.shape == (12, 3, 3)
-    assert mesh.corners.min() == 0 and mesh.corners.max() == 1
+    assert (mesh.corners.min(), mesh.corners.max()) == (0, 1)
     assert np.array_equal(np.bincount(mesh.material), [8, 4])
     assert [m.opacity for m in mesh.materials] == [1.0, 0.2]
     assert mesh.materials[0].colour == (1.0, 0.0, 0.0)
@@ -100,7 +100,8 @@ def test_catalogue_sizes_are_read_in_metres_and_missing_models_left_out(tmp_path
         "name#2=Gone\ncategory#2=Office\nmodel#2=/m/none.obj\nwidth#2=1\ndepth#2=1\nheight#2=1\n"
     )
     (entry,) = read_catalogue(tmp_path / "c.properties", tmp_path)
-    assert entry.name == "Desk" and entry.size == pytest.approx((1.2, 0.75, 0.6))
+    assert entry.name == "Desk"
+    assert entry.size == pytest.approx((1.2, 0.75, 0.6))
 
 
 def test_model_survives_quantisation_at_its_catalogue_size(pack_folder):
@@ -114,7 +115,8 @@ def test_splits_follow_the_name_and_cover_all_three():
     names = [f"model{k}" for k in range(2000)]
     counts = {split: sum(split_of(n) is split for n in names) for split in Split}
     assert all(split_of(n) is split_of(n) for n in names[:50])
-    assert 1500 < counts[Split.TRAIN] < 1700 and min(counts.values()) > 150
+    assert 1500 < counts[Split.TRAIN] < 1700
+    assert min(counts.values()) > 150
 
 
 def test_a_folder_without_a_pack_is_named(tmp_path):
@@ -128,7 +130,8 @@ def test_rooms_repeat_by_index_and_differ_between_splits(pack_folder):
     assert np.array_equal(first.scene.position, again.scene.position)
     assert np.array_equal(first.scene.layers, again.scene.layers)
     assert first.size != other.size
-    assert 2.5 <= min(first.size[:2]) and 2.3 <= first.size[2] <= 3.2
+    assert min(first.size[:2]) >= 2.5
+    assert 2.3 <= first.size[2] <= 3.2
 
 
 def test_depth_of_a_known_box_and_its_shadow(renderer):
@@ -142,7 +145,7 @@ def test_depth_of_a_known_box_and_its_shadow(renderer):
     renderer.load(builder.build((0.05, 0.05, 0.05)))
     pose = look_along(np.array([0.0, -3.0, 0.6]), np.array([0.0, 1.0, 0.0]))
     colour, depth = renderer.render(pose, 40.0, 64, 48)
-    assert colour.shape == (48, 64, 3) and depth.shape == (48, 64)
+    assert colour.shape == (*depth.shape, 3) == (48, 64, 3)
     assert depth[24, 32] == pytest.approx(2.5, abs=1e-3)
     # a floor point straight below the optical axis: row r sees z = 0.1 at depth 0.5 * f / (r - 23.5)
     assert depth[44, 4] == pytest.approx(0.5 * 40 / (44 - 23.5), abs=2e-3)
@@ -171,7 +174,7 @@ def test_key_frames_are_written_and_read_back(renderer, pack_folder, tmp_path):
     renderer.load(room.scene)
     rng = np.random.default_rng(0)
     (pose,) = keyframes.camera_poses(room, renderer, rng, 1)
-    assert np.all(pose[:3, 3] > 0) and np.all(pose[:3, 3] < room.size)
+    assert np.all((pose[:3, 3] > 0) & (pose[:3, 3] < room.size))
     colour, depth = renderer.render(pose, 40.0, 64, 48)
     keyframes.save_view(
         tmp_path / "v.npz", keyframes.exposed(colour, rng), depth, pose, 1, Split.VALIDATION, 40.0

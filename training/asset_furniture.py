@@ -18,10 +18,11 @@ LARGEST_MODEL_M = 4.5
 EXTENT_TOLERANCE = 0.05
 TEXTURE_SIDE = 512
 EXCLUDED = re.compile(
-    r"car\b|bus\b|truck|sedan|peugeot|renault|chevrolet|focus|biplane|swimming|hedge|light source|rails|sidewalk|lamppost|"
-    r"street|garage|staircase|escalator|elevator|door|window|curtain|fence|railing|parking|crossing|arrow|pine|beech|poplar|"
-    r"acacia|coconut|maple|cypress|scooter|yamaha|motorbike|leon|suv|van\b|beetle|smart car|hut|tent|container|pool\b|goal|"
-    r"fountain|rowboat|column|living room|frame|shutter|service hatch|mower|fork lift|jacuzzi|park |sandpit|island|triangle|rock",
+    r"car\b|bus\b|truck|sedan|peugeot|renault|chevrolet|focus|biplane|swimming|hedge|light source|rails|sidewalk|"
+    r"lamppost|street|garage|staircase|escalator|elevator|door|window|curtain|fence|railing|parking|crossing|arrow|pine|"
+    r"beech|poplar|acacia|coconut|maple|cypress|scooter|yamaha|motorbike|leon|suv|van\b|beetle|smart car|hut|tent|"
+    r"container|pool\b|goal|fountain|rowboat|column|living room|frame|shutter|service hatch|mower|fork lift|jacuzzi|"
+    r"park |sandpit|island|triangle|rock",
     re.I,
 )
 _ENTRY = re.compile(rb"^(\w+)#(\d+)=(.*)$")
@@ -110,7 +111,8 @@ def write_model(
     if stretch.max() / stretch.min() > (1 + tolerance) ** 2 and min(entry.size) > 0.02:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(target, **_quantised(entry, mesh, (points - low) / extent, split, owner))
+    arrays = _quantised(entry, mesh, (points - low) / extent, split, owner)
+    np.savez_compressed(target, allow_pickle=False, **arrays)
     return True
 
 
@@ -144,11 +146,13 @@ def _quantised(
 
 
 def _appearance(mesh: TriangleMesh, split: Split, owner: dict[str, Split]) -> tuple[np.ndarray, ...]:
-    """Material colours [M,3], opacity [M], texture layer per material (-1 none) and JPEG-free textures uint8 [L,S,S,4] RGBA.
+    """Material colours [M,3], opacity [M], texture layer per material (-1: none), textures uint8 [L,S,S,4] RGBA.
 
     A texture first used by another split's model is left out, so that splits share none.
     """
-    layers, images, known = [], [], {}
+    layers: list[int] = []
+    images: list[np.ndarray] = []
+    known: dict[str, int] = {}
     for material in mesh.materials:
         layer = -1
         if material.texture is not None:
@@ -172,7 +176,7 @@ def _square_rgba(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     if image.dtype != np.uint8:
-        image = (image >> 8).astype(np.uint8)
+        image = (image // 257).astype(np.uint8)
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
     side = min(TEXTURE_SIDE, 1 << max(5, int(np.ceil(np.log2(max(image.shape[:2]))))))

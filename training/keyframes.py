@@ -86,12 +86,19 @@ def save_view(
 ) -> None:
     """Write one key frame in a single step, so that a reader never sees half a file.
 
-    colour uint16 [H,W,3] as keyframe.encode_linear; inverse_depth float16 [H,W] 1/m; focal_px; pose camera-to-world [4,4].
+    colour uint16 [H,W,3] as keyframe.encode_linear; inverse_depth float16 [H,W] in 1/m; pose camera-to-world [4,4].
     """
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
-        np.savez(file, colour=encode_linear(colour), inverse_depth=(1 / depth).astype(np.float16), focal_px=np.float32(focal_px),
-                 pose=pose.astype(np.float32), room=np.int32(room), split=np.array(split.value))  # fmt: skip
+        np.savez(
+            file,
+            colour=encode_linear(colour),
+            inverse_depth=(1 / depth).astype(np.float16),
+            focal_px=np.float32(focal_px),
+            pose=pose.astype(np.float32),
+            room=np.int32(room),
+            split=np.array(split.value),
+        )
     temporary.rename(path)
 
 

@@ -15,8 +15,8 @@ from training.asset_split import Split
 # What stands in where a split has no texture of a kind.
 FALLBACK = {
     "ceiling": "wall", "fabric": "general", "books": "picture", "rug": "floor", "door": "wood", "box": "picture",
-    "photograph": "picture", "picture": "photograph", "metal": "general", "general": "wall", "floor": "wood", "wood": "floor",
-    "wall": "general",
+    "photograph": "picture", "picture": "photograph", "metal": "general", "general": "wall", "floor": "wood",
+    "wood": "floor", "wall": "general",
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class Furniture:
 
 
 class Pack:
-    """The textures and furniture of one split of a pack folder. Raises ConfigurationError where the folder is not a pack."""
+    """The textures and furniture of one split of a pack folder. Raises ConfigurationError where there are none."""
 
     def __init__(self, folder: Path, split: Split):
         self.split = split

@@ -1,6 +1,8 @@
-"""Headless OpenGL renderer of rooms: scene-linear colour (MSAA) and metric depth (single sample) of one pinhole view."""
+"""Headless OpenGL renderer of rooms: scene-linear colour (multisampled) and metric depth of one pinhole view."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +35,7 @@ def world_to_camera(pose: np.ndarray) -> np.ndarray:
 
 
 def look_along(position: np.ndarray, forward: np.ndarray, roll: float = 0.0) -> np.ndarray:
-    """Camera-to-world 4x4 (optical frame, world z up) at `position` looking along `forward`, rolled about the view axis."""
+    """Camera-to-world 4x4 (optical frame, world z up) at `position` looking along `forward`, rolled by `roll` rad."""
     z = np.asarray(forward, float) / np.linalg.norm(forward)
     helper = np.array([0.0, 0.0, 1.0]) if abs(z[2]) < 0.999 else np.array([1.0, 0.0, 0.0])
     x = np.cross(z, helper)
@@ -53,17 +55,17 @@ def _light_matrix(light: Light) -> np.ndarray:
 
 
 class Renderer:
-    """Owns one OpenGL context; give it a scene with `load`, then ask for views. Raises ConfigurationError without EGL."""
+    """Owns one OpenGL context: `load` a scene, then `render` views. Raises ConfigurationError without EGL."""
 
     def __init__(self) -> None:
         try:
             import moderngl
 
-            self._context = moderngl.create_standalone_context(backend="egl")
+            self._context: Any = moderngl.create_standalone_context(backend="egl")  # type: ignore[arg-type]
         except Exception as error:  # the binding raises whatever the driver stack throws
             raise ConfigurationError(f"{EGL_HELP} ({error})") from error
         self._gl = moderngl
-        context = self._context
+        context: Any = self._context
         self._colour = context.program(
             vertex_shader=shaders.VERTEX, fragment_shader=shaders.COLOUR.replace("%d", str(MAX_LIGHTS), 1)
         )
@@ -116,7 +118,7 @@ class Renderer:
         self._draw_shadows(scene, shadow_array)
         self._set_lights(scene)
 
-    def _draw_shadows(self, scene: Scene, array) -> None:
+    def _draw_shadows(self, scene: Scene, array: Any) -> None:
         target = self._shadow_target
         target.use()
         target.viewport = (0, 0, *self._shadow_map.size)
@@ -166,7 +168,7 @@ class Renderer:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw the loaded scene from camera-to-world `pose` (4x4, optical frame).
 
-        Returns scene-linear colour float32 [H,W,3] and depth along z float32 [H,W] in metres (FAR_M where nothing is hit).
+        Returns scene-linear colour float32 [H,W,3] and depth along z float32 [H,W] in metres (FAR_M where empty).
         """
         (
             depth,
@@ -219,7 +221,7 @@ class Renderer:
         return colour, np.frombuffer(depth.read(), np.float32).reshape(height, width).copy()
 
     @staticmethod
-    def _bind(program, **textures) -> None:
+    def _bind(program: Any, **textures: Any) -> None:
         for unit, (name, texture) in enumerate(textures.items()):
             texture.use(unit)
             program[name].value = unit

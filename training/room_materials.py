@@ -12,17 +12,21 @@ from training.pack import Pack
 from training.scene import LAYER_SIDE, Material, SceneBuilder
 
 
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def paint(
     rng: np.random.Generator, low: float, high: float, saturation: float = 0.25
 ) -> tuple[float, float, float]:
     """A linear albedo of log-uniform lightness and random hue."""
-    value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    value = log_uniform(rng, low, high)
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), saturation * rng.random(), 1.0)
     return (value * red, value * green, value * blue)
 
 
 class Palette:
-    """Hands out materials of a scene, few enough that their textures fit: every kind keeps a short list that is reused."""
+    """Hands out materials of a scene; every kind keeps a short list that is reused, so that the textures fit."""
 
     def __init__(self, builder: SceneBuilder, pack: Pack, rng: np.random.Generator, per_kind: int = 6):
         self._builder, self._pack, self._rng, self._per_kind = builder, pack, rng, per_kind
@@ -35,7 +39,7 @@ class Palette:
         made = self._made.setdefault(kind, [])
         if made and not fresh and (len(made) >= self._per_kind or self._rng.random() < 0.4):
             return made[self._rng.integers(len(made))]
-        brightness = float(np.exp(self._rng.uniform(np.log(low), np.log(high))))
+        brightness = log_uniform(self._rng, low, high)
         values = {
             "noise": float(self._rng.uniform(0.05, 0.3)),
             "noise_per_m": float(np.exp(self._rng.uniform(3.5, 5.5))),
@@ -56,10 +60,10 @@ class Palette:
         """Painted, moulded or coated: one colour with fine mottling and a random gloss."""
         rng = self._rng
         specular = float(rng.uniform(0, 0.8)) if rng.random() < 0.5 else 0.0
-        return self._builder.material(
-            Material(paint(rng, low, high, saturation), -1, specular, float(rng.uniform(5, 80)), 0.0, float(rng.uniform(0.03, 0.35)),
-                     float(np.exp(rng.uniform(np.log(8), np.log(200)))))
-        )  # fmt: skip
+        gloss, noise = rng.uniform((5, 0.03), (80, 0.35)).tolist()
+        colour = paint(rng, low, high, saturation)
+        finish = Material(colour, -1, specular, gloss, noise=noise, noise_per_m=log_uniform(rng, 8, 200))
+        return self._builder.material(finish)
 
     def photograph_path(self) -> Path:
         return self._pack.texture("photograph", self._rng)
@@ -80,7 +84,7 @@ class Palette:
         rng, builder = self._rng, self._builder
         if rng.random() < 0.2:
             return builder.material(Material((0.015, 0.015, 0.018), specular=0.8, gloss=60.0))
-        glow = float(np.exp(rng.uniform(np.log(0.3), np.log(2.5))))
+        glow = log_uniform(rng, 0.3, 2.5)
         if rng.random() < 0.5:
             layer = builder.layer_of(_windows(rng))
         else:
@@ -113,8 +117,8 @@ def _write_line(
 ) -> None:
     letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz      ABCDEFG0123456789.,()="), 90)
     length = int(min(90, (right - left) / (18 * size)) * (1 if rng.random() < 0.75 else rng.uniform(0.2, 1)))
-    cv2.putText(image, "".join(letters[:length]), (left, y), cv2.FONT_HERSHEY_SIMPLEX, size, (*colour, 255), 2 if size > 0.6 else 1,
-                cv2.LINE_AA)  # fmt: skip
+    text, thick = "".join(letters[:length]), 2 if size > 0.6 else 1
+    cv2.putText(image, text, (left, y), cv2.FONT_HERSHEY_SIMPLEX, size, (*colour, 255), thick, cv2.LINE_AA)
 
 
 def _windows(rng: np.random.Generator) -> np.ndarray:

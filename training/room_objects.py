@@ -1,4 +1,4 @@
-"""Things that stand in rooms: catalogue models with materials, and made ones (desk, screen, keyboard, books, mug, cable)."""
+"""Things that stand in rooms: catalogue models with materials, and made ones (desk, screen, keyboard, books, mug)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,35 @@ import cv2
 import numpy as np
 
 from training.pack import Furniture
-from training.room_materials import Palette
+from training.room_materials import Palette, log_uniform
 from training.scene import LAYER_SIDE, Material, SceneBuilder
 from training.shapes import Shape, box, cylinder, placed, quad, tube, turned
 
 Place = tuple[float, float, float]
+Maker = Callable[[Place, float], None]
 _UPRIGHT = np.array(
     [[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32
 )  # model (x, y up, z front) -> room (x, -y front, z up)
 
 
 class Workshop:
-    """Adds objects to a scene. Every method puts one at `place` (its foot), turned by `yaw` about z; its front faces -y."""
+    """Adds objects to a scene, each with its foot at `place`, its front facing -y turned by `yaw` about z."""
 
     def __init__(self, builder: SceneBuilder, palette: Palette, rng: np.random.Generator):
         self.builder, self.palette, self.rng = builder, palette, rng
         self._dressings: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
 
-    def _add(self, shape: Shape, material: int, place: Place, yaw: float, local: Place = (0, 0, 0), turn: float = 0.0, *,
-             smooth: bool = False) -> None:  # fmt: skip
+    def _add(
+        self,
+        shape: Shape,
+        material: int,
+        place: Place,
+        yaw: float,
+        local: Place = (0, 0, 0),
+        turn: float = 0.0,
+        *,
+        smooth: bool = False,
+    ) -> None:
         self.builder.add(*placed(placed(shape, local, turn), place, yaw), material, smooth=smooth)
 
     def furniture(self, model: Furniture, place: Place, yaw: float) -> None:
@@ -71,10 +81,11 @@ class Workshop:
             )
         noise, scale = (
             float(self.rng.uniform(0.03, 0.35)),
-            float(np.exp(self.rng.uniform(np.log(8), np.log(150)))),
+            log_uniform(self.rng, 8, 150),
         )
-        plain = Material(tuple(np.clip(linear * np.exp(self.rng.normal(0, 0.2, 3)), 0.01, 0.9).tolist()), -1,
-                         float(self.rng.uniform(0, 0.6)), float(self.rng.uniform(5, 60)), 0.0, noise, scale)  # fmt: skip
+        red, green, blue = np.clip(linear * np.exp(self.rng.normal(0, 0.2, 3)), 0.01, 0.9).tolist()
+        specular, gloss = self.rng.uniform((0, 5), (0.6, 60)).tolist()
+        plain = Material((red, green, blue), -1, specular, gloss, noise=noise, noise_per_m=scale)
         return self.builder.material(plain), 0.0
 
     def desk(self, size: Place, place: Place, yaw: float) -> None:
@@ -110,8 +121,8 @@ class Workshop:
         self._add(box((0.05, 0.03, lift + height / 2)), body, place, yaw, (0, 0.03, 0))
         self._add(box((width, deep, height)), body, place, yaw, (0, 0, lift))
         x, z0, z1, y, rim = width / 2, lift, lift + height, -deep / 2 - 0.002, 0.015
-        self._add(quad([-x + rim, y, z0 + rim], [x - rim, y, z0 + rim], [x - rim, y, z1 - rim], [-x + rim, y, z1 - rim]),
-                  self.palette.screen(), place, yaw)  # fmt: skip
+        lit = ((rim - x, z0 + rim), (x - rim, z0 + rim), (x - rim, z1 - rim), (rim - x, z1 - rim))
+        self._add(quad([(u, y, z) for u, z in lit]), self.palette.screen(), place, yaw)
 
     def keyboard(self, place: Place, yaw: float) -> None:
         body, keys = self.palette.plain(0.01, 0.5, 0.05), self.palette.plain(0.01, 0.8, 0.05)
@@ -128,8 +139,8 @@ class Workshop:
                     (-0.205 + 0.024 * column, 0.052 - 0.026 * row, 0.015),
                 )
         if self.rng.random() < 0.8:
-            self._add(turned(np.array([[0.033, 0], [0.034, 0.012], [0.02, 0.03], [0.004, 0.034]]), 14), body, place, yaw,
-                      (float(self.rng.uniform(0.28, 0.36)), 0, 0), smooth=True)  # fmt: skip
+            mouse = turned(np.array([[0.033, 0], [0.034, 0.012], [0.02, 0.03], [0.004, 0.034]]), 14)
+            self._add(mouse, body, place, yaw, (float(self.rng.uniform(0.28, 0.36)), 0, 0), smooth=True)
 
     def book(self, place: Place, yaw: float, size: Place) -> None:
         """A lying book of (width, depth, thickness)."""
@@ -229,7 +240,7 @@ class Workshop:
         for _ in range(3):
             path[1:-1] = (path[:-2] + 2 * path[1:-1] + path[2:]) / 4
         self._add(
-            tube(path + (0, 0, 0.004), float(self.rng.uniform(0.002, 0.005)), 5),
+            tube(path + np.array([0, 0, 0.004]), float(self.rng.uniform(0.002, 0.005)), 5),
             self.palette.plain(0.01, 0.7, 0.6),
             place,
             yaw,
@@ -255,7 +266,7 @@ class Workshop:
         label = self.palette.picture("box") if self.rng.random() < 0.5 else self.palette.plain(0.02, 0.7, 0.9)
         self._add(turned(profile), label, place, yaw, smooth=True)
 
-    def small_makers(self) -> list[tuple[Callable[[Place, float], None], float, float]]:
+    def small_makers(self) -> list[tuple[Maker, float, float]]:
         """(maker, half size of its footprint in metres, weight) of what lies on desks."""
         return [(self.book_pile, 0.14, 3.0), (self.carton, 0.16, 2.0), (self.mug, 0.05, 2.0), (self.cable, 0.05, 2.0),
                 (self.papers, 0.1, 3.0), (self.bottle, 0.045, 1.0)]  # fmt: skip

@@ -1,12 +1,13 @@
-"""The shell of a room: floor, ceiling, walls with windows and doors, and the light that comes from windows and lamps."""
+"""The shell of a room: floor, ceiling, walls with windows and doors, and the light of windows and lamps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
-from training.room_materials import Palette, paint
+from training.room_materials import Palette, log_uniform, paint
 from training.scene import Light, Material, SceneBuilder
 from training.shapes import box, cylinder, placed, quad
 
@@ -67,42 +68,32 @@ class Shell:
         self.day = rng.random() < 0.75
 
     def build(self) -> None:
-        width, depth, height = self.size
-        for wall in self.rng.permutation(np.arange(4))[
-            : int(self.rng.integers(0, 3)) + (self.rng.random() < 0.7)
-        ]:
+        rng = self.rng
+        for wall in rng.permutation(4)[: int(rng.integers(0, 3)) + int(rng.random() < 0.7)]:
             self._window(self.walls[int(wall)])
-        self._door(self.walls[int(self.rng.integers(4))])
+        self._door(self.walls[int(rng.integers(4))])
         self._lamps()
-        tile = float(self.rng.uniform(0.6, 2.0))
-        kind = "floor" if self.rng.random() < 0.6 else "wood"
-        floor = self.palette.of(
-            kind,
-            0.06,
-            0.45,
-            fresh=True,
-            specular=float(self.rng.uniform(0, 0.6)),
-            gloss=float(self.rng.uniform(5, 60)),
-        )
-        corners, uv = quad(
-            [0, 0, 0], [width, 0, 0], [width, depth, 0], [0, depth, 0], (width / tile, depth / tile)
-        )
-        self.builder.add(corners, uv, floor)
-        ceiling = self._wall_material(0.5, 0.85, 0.25, "ceiling")
-        corners, uv = quad(
-            [0, depth, height], [width, depth, height], [width, 0, height], [0, 0, height], (width, depth)
-        )
-        self.builder.add(corners, uv, ceiling)
+        self._floor_and_ceiling()
         common = self._wall_material(0.25, 0.85, 0.4, "wall")
         for wall in self.walls:
-            own = self._wall_material(0.08, 0.7, 0.6, "wall") if self.rng.random() < 0.2 else common
+            own = self._wall_material(0.08, 0.7, 0.6, "wall") if rng.random() < 0.2 else common
             self._wall(wall, own)
+
+    def _floor_and_ceiling(self) -> None:
+        rng, (width, depth, height) = self.rng, self.size
+        shine = {"specular": float(rng.uniform(0, 0.6)), "gloss": float(rng.uniform(5, 60))}
+        floor = self.palette.of("floor" if rng.random() < 0.6 else "wood", 0.06, 0.45, fresh=True, **shine)
+        corners = [(0, 0, 0), (width, 0, 0), (width, depth, 0), (0, depth, 0)]
+        tile = float(rng.uniform(0.6, 2.0))
+        self.builder.add(*quad(corners, (width / tile, depth / tile)), floor)
+        above = [(x, y, height) for x, y, _ in reversed(corners)]
+        self.builder.add(*quad(above, (depth, width)), self._wall_material(0.5, 0.85, 0.25, "ceiling"))
 
     def _wall_material(self, low: float, high: float, textured: float, kind: str) -> int:
         rng = self.rng
         if rng.random() < textured:
             return self.palette.of(kind, low, high, fresh=True, noise=0.1, noise_per_m=40.0)
-        coarse = float(np.exp(rng.uniform(np.log(2), np.log(120))))
+        coarse = log_uniform(rng, 2, 120)
         return self.builder.material(
             Material(paint(rng, low, high, 0.3), noise=float(rng.uniform(0.02, 0.2)), noise_per_m=coarse)
         )
@@ -111,18 +102,16 @@ class Shell:
         """The wall around its openings, in strips, with a skirting board."""
         height, tile = self.size[2], float(self.rng.uniform(0.8, 2.2))
         cuts = sorted({0.0, wall.length, *(s for o in wall.openings for s in o[:2])})
-        for s0, s1 in zip(cuts[:-1], cuts[1:], strict=True):
+        for s0, s1 in pairwise(cuts):
             opening = next((o for o in wall.openings if o[0] <= s0 + 1e-6 and o[1] >= s1 - 1e-6), None)
             for z0, z1 in [(0.0, height)] if opening is None else [(0.0, opening[2]), (opening[3], height)]:
-                corners, uv = quad(
-                    wall.point(s1, z0), wall.point(s0, z0), wall.point(s0, z1), wall.point(s1, z1)
-                )
+                corners, uv = quad([wall.point(s, z) for s, z in ((s1, z0), (s0, z0), (s0, z1), (s1, z1))])
                 uv = (uv * [s0 - s1, z1 - z0] + [s1, z0]) / tile
                 self.builder.add(corners, uv, material)
         if self.rng.random() < 0.7:
             board = placed(
                 box((wall.length, 0.015, float(self.rng.uniform(0.04, 0.12)))),
-                tuple(wall.point(wall.length / 2, 0, 0.008)),
+                wall.point(wall.length / 2, 0, 0.008),
                 wall.yaw,
             )
             self.builder.add(*board, self.palette.plain(0.1, 0.8, 0.1))
@@ -136,15 +125,12 @@ class Shell:
         if not wall.free(s0 - 0.05, s1 + 0.05, z0, z1):
             return
         wall.openings.append((s0, s1, z0, z1))
-        glow = (
-            float(np.exp(rng.uniform(np.log(1.5), np.log(8)))) if self.day else float(rng.uniform(0.01, 0.05))
-        )
+        glow = log_uniform(rng, 1.5, 8) if self.day else log_uniform(rng, 0.01, 0.05)
         outside = self.builder.textured(self.palette.photograph_path(), 0.5, emission=2 * glow)
         far, reach = -float(rng.uniform(3, 12)), float(rng.uniform(6, 14))
         low, high = -0.4 * reach, 0.9 * reach
         spots = ((s1 + reach, low), (s0 - reach, low), (s0 - reach, high), (s1 + reach, high))
-        corners, uv = quad(*(wall.point(s, z, far) for s, z in spots))
-        self.builder.add(corners, uv, outside, casts=False)
+        self.builder.add(*quad([wall.point(s, z, far) for s, z in spots]), outside, casts=False)
         self._frame(wall, s0, s1, z0, z1)
         if self.day:
             self._daylight(wall, s0, s1, z0, z1, glow)
@@ -153,22 +139,18 @@ class Shell:
         material, reveal = self.palette.plain(0.3, 0.85, 0.1), self.palette.plain(0.5, 0.8, 0.05)
         for s in np.linspace(s0, s1, int(self.rng.integers(2, 5))):
             self.builder.add(
-                *placed(box((0.06, 0.05, z1 - z0)), tuple(wall.point(float(s), z0, -0.1)), wall.yaw), material
+                *placed(box((0.06, 0.05, z1 - z0)), wall.point(float(s), z0, -0.1), wall.yaw), material
             )
         for z in (z0, z1 - 0.06, *([(z0 + 2 * z1) / 3] if self.rng.random() < 0.3 else [])):
             self.builder.add(
-                *placed(box((s1 - s0, 0.05, 0.06)), tuple(wall.point((s0 + s1) / 2, z, -0.1)), wall.yaw),
+                *placed(box((s1 - s0, 0.05, 0.06)), wall.point((s0 + s1) / 2, z, -0.1), wall.yaw),
                 material,
             )
         for s in (s0, s1):
-            self.builder.add(
-                *placed(box((0.01, 0.2, z1 - z0)), tuple(wall.point(s, z0, -0.1)), wall.yaw), reveal
-            )
+            self.builder.add(*placed(box((0.01, 0.2, z1 - z0)), wall.point(s, z0, -0.1), wall.yaw), reveal)
         for z in (z0 - 0.02, z1):
             self.builder.add(
-                *placed(
-                    box((s1 - s0 + 0.1, 0.3, 0.02)), tuple(wall.point((s0 + s1) / 2, z, -0.05)), wall.yaw
-                ),
+                *placed(box((s1 - s0 + 0.1, 0.3, 0.02)), wall.point((s0 + s1) / 2, z, -0.05), wall.yaw),
                 reveal,
             )
 
@@ -199,7 +181,7 @@ class Shell:
         rng, (width, depth, height) = self.rng, self.size
         lit = not self.builder.lights or rng.random() < 0.6
         colour = np.array([1.0, *rng.uniform((0.75, 0.5), (1.0, 1.0))])
-        glow = float(np.exp(rng.uniform(np.log(5), np.log(25)))) if lit else 0.0
+        glow = log_uniform(rng, 5, 25) if lit else 0.0
         shade = self.builder.material(Material(tuple(colour * 0.7), emission=glow))
         columns, rows = (int(rng.integers(1, 3)) for _ in range(2))
         style = rng.integers(3)
@@ -231,14 +213,14 @@ class Shell:
         s = float(self.rng.uniform(0.6, wall.length - 0.6))
         if wall.free(s - 0.5, s + 0.5, 0, 2.1):
             kind = self.palette.of("door" if self.rng.random() < 0.5 else "wood", 0.1, 0.7)
-            self.builder.add(*placed(box((0.9, 0.04, 2.05)), tuple(wall.point(s, 0, 0.0)), wall.yaw), kind)
+            self.builder.add(*placed(box((0.9, 0.04, 2.05)), wall.point(s, 0, 0.0), wall.yaw), kind)
             trim = self.palette.plain(0.2, 0.8, 0.1)
             for side in (-0.48, 0.48):
                 self.builder.add(
-                    *placed(box((0.08, 0.06, 2.1)), tuple(wall.point(s + side, 0, 0.0)), wall.yaw), trim
+                    *placed(box((0.08, 0.06, 2.1)), wall.point(s + side, 0, 0.0), wall.yaw), trim
                 )
             self.builder.add(
-                *placed(box((0.12, 0.12, 0.02)), tuple(wall.point(s + 0.36, 1.02, 0.03)), wall.yaw),
+                *placed(box((0.12, 0.12, 0.02)), wall.point(s + 0.36, 1.02, 0.03), wall.yaw),
                 self.palette.plain(0.2, 0.7, 0.05),
             )
 

@@ -1,16 +1,15 @@
-"""Random metric rooms: `build_room(pack, split index)` furnishes a shell, the same room for the same split and index."""
+"""Random metric rooms: `build_room(pack, index)` furnishes a shell, the same for the same split, index and seed."""
 
 from __future__ import annotations
 
-import re
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from training.pack import Furniture, Pack
+from training.pack import Pack
+from training.room_catalogue import Catalogue, choose, flat_top
+from training.room_desktop import Desktop
 from training.room_materials import Palette
 from training.room_objects import Workshop
 from training.room_shell import Shell, Wall, ambient_light
@@ -19,13 +18,7 @@ from training.shapes import box, placed, quad
 
 MAX_TRIANGLES = 160_000
 MAX_LAYERS = 90
-_HANGING = re.compile(r"hanging|pendant|chandelier|ceiling|smoke", re.I)
-_ON_WALL = re.compile(
-    r"wall|radiator|clock|upper|switch|socket|white board|conditioning|hood|plug|calendar|mirror|cctv|towel",
-    re.I,
-)
-_SEAT = re.compile(r"chair|stool|armchair", re.I)
-_TABLE = re.compile(r"table|desk|cabinet|drawers|workbench|sideboard|commode|dresser|tv unit", re.I)
+OFFICE_SHARE = 0.65
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ def build_room(pack: Pack, index: int, seed: int = 0) -> Room:
 
 class _Builder:
     def __init__(self, pack: Pack, rng: np.random.Generator):
-        self.pack, self.rng = pack, rng
+        self.rng, self.catalogue = rng, Catalogue(pack.furniture)
         self.scene = SceneBuilder()
         self.palette = Palette(self.scene, pack, rng)
         self.workshop = Workshop(self.scene, self.palette, rng)
@@ -68,11 +61,13 @@ class _Builder:
 
     def build(self) -> Room:
         self.shell.build()
-        office = self.rng.random() < 0.65
+        office = self.rng.random() < OFFICE_SHARE
         area = self.size[0] * self.size[1]
-        for _ in range(int(self.rng.integers(1, 2 + area / 6)) if office else int(self.rng.random() < 0.5)):
+        for _ in range(
+            int(self.rng.integers(1, 2 + int(area / 6))) if office else int(self.rng.random() < 0.5)
+        ):
             self._workplace()
-        for _ in range(int(self.rng.integers(1, 3 + area / 4))):
+        for _ in range(int(self.rng.integers(1, 3 + int(area / 4)))):
             if self.rng.random() < 0.25:
                 self._bookcase()
             else:
@@ -120,16 +115,10 @@ class _Builder:
 
     def _workplace(self) -> None:
         """A desk, what lies on it, and a chair before it."""
-        tables = [
-            m
-            for m in self.pack.furniture
-            if _TABLE.search(m.name) and 0.4 < m.size[1] < 1.1 and max(m.size) > 0.8
-        ]
-        tables = [m for m in tables if self.rng.random() < 0.15 and flat_top(m)]
-        model = tables[int(self.rng.integers(len(tables)))] if tables and self.rng.random() < 0.4 else None
-        width, height, depth = (
-            model.size if model else self.rng.uniform((0.9, 0.68, 0.55), (2.0, 0.78, 0.95)).tolist()
-        )
+        rng = self.rng
+        model = self.catalogue.table(rng) if rng.random() < 0.4 else None
+        size = rng.uniform((0.9, 0.68, 0.55), (2.0, 0.78, 0.95)).tolist()
+        width, height, depth = model.size if model else size
         spot = self._spot(width, depth)
         if spot is None or self._full:
             return
@@ -141,72 +130,18 @@ class _Builder:
         self.solids.append((*self.taken[-1], height))
         self._cover((x, y, height), yaw, width, depth)
         self.focus.append(Focus((x, y, height + 0.15), 5.0))
-        chairs = [m for m in self.pack.furniture if _SEAT.search(m.name) and max(m.size) < 1.3]
-        if chairs and self.rng.random() < 0.7:
-            front = np.array([np.sin(yaw), -np.cos(yaw)]) * (depth / 2 + float(self.rng.uniform(0.1, 0.5)))
-            turn = yaw + np.pi + float(self.rng.normal(0, 0.5))
-            self.workshop.furniture(
-                chairs[int(self.rng.integers(len(chairs)))], (x + front[0], y + front[1], 0), turn
-            )
-            self.taken.append(
-                (x + front[0] - 0.3, x + front[0] + 0.3, y + front[1] - 0.3, y + front[1] + 0.3)
-            )
+        chair = choose(rng, self.catalogue.seats)
+        if chair and rng.random() < 0.7:
+            away = depth / 2 + float(rng.uniform(0.1, 0.5))
+            x, y = x + float(np.sin(yaw)) * away, y - float(np.cos(yaw)) * away
+            self.workshop.furniture(chair, (x, y, 0), yaw + np.pi + float(rng.normal(0, 0.5)))
+            self.taken.append((x - 0.3, x + 0.3, y - 0.3, y + 0.3))
 
     def _cover(self, place: tuple[float, float, float], yaw: float, width: float, depth: float) -> None:
-        """Screens, keyboards and clutter on a flat top."""
-        held: list[tuple[float, float, float]] = []
-        c, s = np.cos(yaw), np.sin(yaw)
-
-        def put(make, half: float, u: float, v: float, turn: float) -> None:
-            inside = abs(u) + half * 0.8 < width / 2 and abs(v) + half * 0.8 < depth / 2
-            if inside and all((u - a) ** 2 + (v - b) ** 2 > (half + r) ** 2 * 0.6 for a, b, r in held):
-                held.append((u, v, half))
-                make((place[0] + c * u - s * v, place[1] + s * u + c * v, place[2] + 0.001), yaw + turn)
-
+        desktop = Desktop(self.workshop, self.rng, place, yaw, (width, depth))
         if width > 0.8 and self.rng.random() < 0.75:
-            for k in range(int(self.rng.integers(1, 3 if width < 1.5 else 4))):
-                size = float(self.rng.uniform(0.38, 0.62))
-                u = (
-                    float(self.rng.uniform(-width / 2 + 0.2, width / 2 - 0.2))
-                    if k == 0
-                    else held[-1][0] + 0.6 * (1 if held[-1][0] < 0 else -1)
-                )
-                put(
-                    lambda p, t, size=size: self.workshop.screen(p, t, size),
-                    0.24,
-                    u,
-                    depth / 2 - 0.22,
-                    float(self.rng.normal(0, 0.2)),
-                )
-                if held and self.rng.random() < 0.7:
-                    put(
-                        self.workshop.keyboard,
-                        0.19,
-                        held[-1][0] + float(self.rng.normal(0, 0.05)),
-                        float(-depth / 2 + 0.2),
-                        float(self.rng.normal(0, 0.1)),
-                    )
-        small = [m for m in self.pack.furniture if max(m.size) < 0.45 and min(m.size) > 0.01 and m.category != "Doors and windows"
-                 and not _ON_WALL.search(m.name) and not _HANGING.search(m.name)]  # fmt: skip
-        makers = self.workshop.small_makers()
-        weights = np.array([m[2] for m in makers])
-        for _ in range(int(self.rng.integers(6, 16 + 30 * width * depth))):
-            u, v = self.rng.uniform((-width / 2, -depth / 2), (width / 2, depth / 2))
-            turn = float(
-                self.rng.normal(0, 0.5) if self.rng.random() < 0.7 else self.rng.uniform(-np.pi, np.pi)
-            )
-            if small and self.rng.random() < 0.4 and not self._full:
-                model = small[int(self.rng.integers(len(small)))]
-                put(
-                    lambda p, t, m=model: self.workshop.furniture(m, p, t),
-                    0.5 * max(model.size[0], model.size[2]),
-                    u,
-                    v,
-                    turn,
-                )
-            else:
-                make, half, _ = makers[int(self.rng.choice(len(makers), p=weights / weights.sum()))]
-                put(make, half, u, v, turn)
+            desktop.screens()
+        desktop.clutter(self.catalogue, 0.0 if self._full else 0.4)
 
     def _bookcase(self) -> None:
         width, depth, height = self.rng.uniform((0.6, 0.25, 0.8), (1.4, 0.35, 2.1)).tolist()
@@ -217,96 +152,66 @@ class _Builder:
             self.focus.append(Focus((spot[0], spot[1], float(self.rng.uniform(0.4, height))), 2.0))
 
     def _floor_item(self) -> None:
-        models = [m for m in self.pack.furniture if 0.45 < max(m.size) < 2.6 and m.size[1] < self.size[2] - 0.1
-                  and m.category != "Doors and windows" and not _ON_WALL.search(m.name) and not _HANGING.search(m.name)
-                  and (m.category != "Characters" or self.rng.random() < 0.1)]  # fmt: skip
-        if not models or self._full:
+        model = self.catalogue.floor_item(self.rng, self.size[2])
+        spot = self._spot(model.size[0], model.size[2]) if model and not self._full else None
+        if model is None or spot is None:
             return
-        model = models[int(self.rng.integers(len(models)))]
-        spot = self._spot(model.size[0], model.size[2])
-        if spot:
-            self.workshop.furniture(model, (spot[0], spot[1], 0), spot[2])
-            self.solids.append((*self.taken[-1], model.size[1]))
-            self.focus.append(Focus((spot[0], spot[1], model.size[1] * 0.8), 1.5))
-            if model.size[0] > 0.4 and model.size[2] > 0.3 and 0.3 < model.size[1] < 1.2 and flat_top(model):
-                self._cover((spot[0], spot[1], model.size[1]), spot[2], model.size[0], model.size[2])
+        width, height, depth = model.size
+        self.workshop.furniture(model, (spot[0], spot[1], 0), spot[2])
+        self.solids.append((*self.taken[-1], height))
+        self.focus.append(Focus((spot[0], spot[1], 0.8 * height), 1.5))
+        if width > 0.4 and depth > 0.3 and 0.3 < height < 1.2 and flat_top(model):
+            self._cover((spot[0], spot[1], height), spot[2], width, depth)
 
     def _on_wall(self, wall: Wall) -> None:
-        """A picture, poster, notice or catalogue item."""
+        """A catalogue item, or a picture, poster or notice."""
         rng = self.rng
-        hung = [
-            m
-            for m in self.pack.furniture
-            if _ON_WALL.search(m.name) and m.size[2] < 0.35 and max(m.size) < 1.5
-        ]
-        if hung and rng.random() < 0.25 and not self._full:
-            model = hung[int(rng.integers(len(hung)))]
-            s, z = float(rng.uniform(0.3, wall.length - 0.3)), float(rng.uniform(0.3, 1.8))
-            if z + model.size[1] < self.size[2] and wall.free(
-                s - model.size[0] / 2, s + model.size[0] / 2, z, z + model.size[1]
-            ):
-                x, y, _ = wall.point(s, 0, model.size[2] / 2 + 0.002)
-                self.workshop.furniture(model, (x, y, z), wall.yaw)
+        model = choose(rng, self.catalogue.hung) if rng.random() < 0.25 and not self._full else None
+        if model is None:
+            self._picture(wall)
             return
+        s, z, half = (
+            float(rng.uniform(0.3, wall.length - 0.3)),
+            float(rng.uniform(0.3, 1.8)),
+            model.size[0] / 2,
+        )
+        if z + model.size[1] < self.size[2] and wall.free(s - half, s + half, z, z + model.size[1]):
+            x, y, _ = wall.point(s, 0, model.size[2] / 2 + 0.002).tolist()
+            self.workshop.furniture(model, (x, y, z), wall.yaw)
+
+    def _picture(self, wall: Wall) -> None:
+        rng = self.rng
         width, height = np.exp(rng.uniform(np.log(0.15), np.log(1.1), 2)).tolist()
         s, z = float(rng.uniform(0.1, wall.length - 0.1)), float(rng.uniform(1.1, 1.9))
-        if not (
-            z + height / 2 < self.size[2] - 0.05
-            and wall.free(s - width / 2, s + width / 2, z - height / 2, z + height / 2)
-        ):
+        s0, s1, z0, z1 = s - width / 2, s + width / 2, z - height / 2, z + height / 2
+        if z1 > self.size[2] - 0.05 or not wall.free(s0, s1, z0, z1):
             return
         out = 0.004
         if rng.random() < 0.5:
-            out = float(rng.uniform(0.01, 0.03))
-            frame = placed(
-                box((width + 0.06, out, height + 0.06)),
-                tuple(wall.point(s, z - height / 2 - 0.03, out / 2)),
-                wall.yaw,
+            thick = float(rng.uniform(0.01, 0.03))
+            frame = box((width + 0.06, thick, height + 0.06))
+            self.scene.add(
+                *placed(frame, wall.point(s, z0 - 0.03, thick / 2), wall.yaw),
+                self.palette.plain(0.02, 0.7, 0.3),
             )
-            self.scene.add(*frame, self.palette.plain(0.02, 0.7, 0.3))
-            out += 0.002
-        x0, x1, z0, z1 = s - width / 2, s + width / 2, z - height / 2, z + height / 2
-        kind = rng.random()
-        show = (
-            self.palette.picture("photograph")
-            if kind < 0.35
-            else self.palette.page()
-            if kind < 0.5
-            else self.palette.picture()
-        )
-        self.scene.add(
-            *quad(*(wall.point(s, z, out) for s, z in ((x1, z0), (x0, z0), (x0, z1), (x1, z1)))), show
-        )
-        self.focus.append(Focus(tuple(wall.point(s, z).tolist()), 0.4))
+            out = thick + 0.002
+        shows = (self.palette.page, self.palette.picture, lambda: self.palette.picture("photograph"))
+        show = shows[int(rng.choice(3, p=(0.15, 0.5, 0.35)))]()
+        corners = [wall.point(a, b, out) for a, b in ((s1, z0), (s0, z0), (s0, z1), (s1, z1))]
+        self.scene.add(*quad(corners), show)
+        x, y, _ = wall.point(s, z).tolist()
+        self.focus.append(Focus((x, y, z), 0.4))
 
     def _rug(self) -> None:
         width, depth = self.rng.uniform(0.8, 2.4, 2).tolist()
-        x, y = (
-            self.size[0] * float(self.rng.uniform(0.3, 0.7)),
-            self.size[1] * float(self.rng.uniform(0.3, 0.7)),
-        )
-        self.scene.add(
-            *placed(box((width, depth, 0.008)), (x, y, 0.001), float(self.rng.normal(0, 0.2))),
-            self.palette.of("rug", 0.06, 0.4),
-        )
+        x, y = (np.array(self.size[:2]) * self.rng.uniform(0.3, 0.7, 2)).tolist()
+        rug = placed(box((width, depth, 0.008)), (x, y, 0.001), float(self.rng.normal(0, 0.2)))
+        self.scene.add(*rug, self.palette.of("rug", 0.06, 0.4))
 
     def _floor_clutter(self) -> None:
+        makers = self.workshop.small_makers()
         for _ in range(int(self.rng.integers(0, 7))):
-            make, half, _ = self.workshop.small_makers()[int(self.rng.integers(5))]
-            x, y = self.rng.uniform((0.2, 0.2), (self.size[0] - 0.2, self.size[1] - 0.2))
+            make, half, _ = makers[int(self.rng.integers(len(makers)))]
+            x, y = self.rng.uniform((0.2, 0.2), (self.size[0] - 0.2, self.size[1] - 0.2)).tolist()
             if self._take(x, y, 2 * half, 2 * half):
-                make((float(x), float(y), 0.001), float(self.rng.uniform(-np.pi, np.pi)))
-
-
-@lru_cache(maxsize=2048)
-def _flat_share(path: Path, model: Furniture) -> float:
-    corners = model.corners
-    height = model.size[1]
-    top = corners[(corners[:, :, 1] > height - 0.03).all(axis=1)]
-    area = 0.5 * np.abs(np.cross(top[:, 1] - top[:, 0], top[:, 2] - top[:, 0])[:, 1]).sum()
-    return float(area / max(model.size[0] * model.size[2], 1e-6))
-
-
-def flat_top(model: Furniture) -> bool:
-    """Whether things can be put on a model: most of its footprint is covered at its full height."""
-    return _flat_share(model.path, model) > 0.5
+                make((x, y, 0.001), float(self.rng.uniform(-np.pi, np.pi)))

@@ -15,7 +15,7 @@ MAX_LIGHTS = 12
 
 @dataclass(frozen=True)
 class Material:
-    """colour: linear tint of the texture or plain albedo; layer: texture layer or -1; emission in units of diffuse white."""
+    """colour: linear tint of the texture or plain albedo; layer: its texture or -1; emission: 1 = diffuse white."""
 
     colour: tuple[float, float, float] = (0.6, 0.6, 0.6)
     layer: int = -1
@@ -33,7 +33,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Light:
-    """A small Lambertian emitter: irradiance at distance d along `direction` is intensity / d^2, shadowed within its cone."""
+    """A small Lambertian emitter: irradiance at distance d along `direction` is intensity / d^2; parallel: the sun."""
 
     position: tuple[float, float, float]
     direction: tuple[float, float, float]
@@ -130,9 +130,16 @@ class SceneBuilder:
             np.stack(self._layers) if self._layers else np.full((1, LAYER_SIDE, LAYER_SIDE, 4), 255, np.uint8)
         )
         return Scene(
-            position.astype(np.float32), normal.astype(np.float32), uv.astype(np.float32), material.astype(np.int32), casters,
-            np.array([m.row() for m in self._materials], np.float32), layers, tuple(self.lights[:MAX_LIGHTS]), ambient,
-        )  # fmt: skip
+            position.astype(np.float32),
+            normal.astype(np.float32),
+            uv.astype(np.float32),
+            material.astype(np.int32),
+            casters,
+            np.array([m.row() for m in self._materials], np.float32),
+            layers,
+            tuple(self.lights[:MAX_LIGHTS]),
+            ambient,
+        )
 
 
 def _smoothed(points: np.ndarray, weighted: np.ndarray, flat: np.ndarray) -> np.ndarray:

@@ -87,7 +87,8 @@ float hash(ivec3 p) {
 }
 float lattice(vec3 p) {
     ivec3 i = ivec3(floor(p)); vec3 f = fract(p); f = f * f * (3.0 - 2.0 * f);
-    float a = mix(mix(hash(i), hash(i + ivec3(1,0,0)), f.x), mix(hash(i + ivec3(0,1,0)), hash(i + ivec3(1,1,0)), f.x), f.y);
+    float a = mix(mix(hash(i), hash(i + ivec3(1,0,0)), f.x),
+                  mix(hash(i + ivec3(0,1,0)), hash(i + ivec3(1,1,0)), f.x), f.y);
     float b = mix(mix(hash(i + ivec3(0,0,1)), hash(i + ivec3(1,0,1)), f.x),
                   mix(hash(i + ivec3(0,1,1)), hash(i + ivec3(1,1,1)), f.x), f.y);
     return mix(a, b, f.z) - 0.5;

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 Shape = tuple[np.ndarray, np.ndarray]
+Point = Sequence[float] | np.ndarray
 _QUAD_UV = np.array([[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]], np.float32)
 
 
-def quad(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, tile: tuple[float, float] = (1.0, 1.0)
-) -> Shape:
-    """Corners a b c d counter-clockwise as seen from the front; the texture upright from a (bottom left) to c."""
-    a, b, c, d = (np.asarray(p, np.float32) for p in (a, b, c, d))
+def quad(corners: Sequence[Point], tile: tuple[float, float] = (1.0, 1.0)) -> Shape:
+    """Four corners counter-clockwise as seen from the front, the texture's bottom left at the first."""
+    a, b, c, d = (np.asarray(p, np.float32) for p in corners)
     return np.stack((np.stack((a, b, c)), np.stack((a, c, d)))), _QUAD_UV * np.array(tile, np.float32)
 
 
@@ -33,7 +34,7 @@ def box(size: tuple[float, float, float], tile_m: float = 0.0) -> Shape:
         (3, 2, 1, 0, w, d),
     )
     parts = [
-        quad(p[i], p[j], p[k], p[m], (u / tile_m, v / tile_m) if tile_m else (1.0, 1.0))
+        quad((p[i], p[j], p[k], p[m]), (u / tile_m, v / tile_m) if tile_m else (1.0, 1.0))
         for i, j, k, m, u, v in faces
     ]
     return np.concatenate([c for c, _ in parts]), np.concatenate([t for _, t in parts])
@@ -90,7 +91,7 @@ def _grid(points: np.ndarray) -> Shape:
     return triangles(points), triangles(uv)
 
 
-def placed(shape: Shape, position: tuple[float, float, float], yaw: float = 0.0) -> Shape:
+def placed(shape: Shape, position: Point, yaw: float = 0.0) -> Shape:
     """The shape turned about z by `yaw` rad, then moved."""
     c, s = np.cos(yaw), np.sin(yaw)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)

@@ -1,8 +1,9 @@
-"""Wavefront OBJ and MTL files as triangle arrays, read just as far as furniture needs: faces, texture coordinates, colours."""
+"""Wavefront OBJ and MTL files as triangle arrays: faces, texture coordinates and colours, all that furniture needs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class TriangleMesh:
 
 
 def load_obj(path: Path) -> TriangleMesh:
-    """Read an OBJ with its MTL beside it; polygons become triangle fans. Raises ValueError on a face without vertices."""
+    """Read an OBJ with its MTL beside it; polygons become triangle fans. Raises ValueError where it has no faces."""
     vertices: list[list[float]] = []
     coordinates: list[list[float]] = []
     faces: list[tuple[int, ...]] = []
@@ -44,7 +45,7 @@ def load_obj(path: Path) -> TriangleMesh:
             coordinates.append([float(x) for x in rest.split()[:2]])
         elif word == "f":
             corners = [_corner(c, len(vertices), len(coordinates)) for c in rest.split()]
-            for b, c in zip(corners[1:], corners[2:], strict=False):
+            for b, c in pairwise(corners[1:]):
                 faces.append((*corners[0], *b, *c, current))
         elif word == "usemtl":
             current = names.setdefault(rest.strip(), len(names))
