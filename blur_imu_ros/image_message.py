@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ import numpy as np
 
 from .errors import ImageError
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 1 << 25
 """Larger images are refused before memory is taken for them."""
 
 
@@ -174,8 +175,11 @@ def _to_eight_bits(pixels: np.ndarray) -> np.ndarray:
 
 def _png_size(data: bytes) -> tuple[int, int]:
     """Width and height from the IHDR chunk, which always comes first (PNG specification 11.2.2)."""
-    if len(data) < 24 or b"IEND" not in data[-16:]:
+    if len(data) < 33 or b"IEND" not in data[-16:]:
         raise ImageError(f"compressed PNG of {len(data)} bytes is truncated; check the link to the camera")
+    # Before memory is taken for the size it states.
+    if zlib.crc32(data[12:29]).to_bytes(4, "big") != data[29:33]:
+        raise ImageError(f"compressed PNG of {len(data)} bytes is damaged; check the link to the camera")
     width, height = struct.unpack(">II", data[16:24])
     return width, height
 

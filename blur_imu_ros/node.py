@@ -162,6 +162,11 @@ class BlurImuNode(LifecycleNode):
             self._estimator.options = estimator_options(self._settings)
         return SetParametersResult(successful=True)
 
+    def report_fault(self, kind: str, error: Exception) -> None:
+        """Report an error that belongs to no image, in diagnostics and, not too often, in the log."""
+        if self._health.fault(kind, time.monotonic(), describe(error)):
+            self.get_logger().error(f"{kind}: {describe(error)}")
+
     def _clock_jumped(self, jump: TimeJump) -> None:
         if self._pipeline is not None:
             self._pipeline.intake.clock_jumped()
@@ -223,6 +228,20 @@ def _keep_buffers() -> None:
         return
 
 
+def _spin(node: BlurImuNode) -> None:
+    """Run callbacks until shutdown; what one of them raises is reported and ends nothing."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            # Such as a message whose bytes no type support can read: the sender's fault, not the end of this sensor.
+            node.report_fault("callback", error)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or shutdown; exit code 2 with one line where a parameter is not allowed."""
     _keep_buffers()
@@ -230,13 +249,11 @@ def main(args: list[str] | None = None) -> int:
     node = None
     try:
         node = BlurImuNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
+        _spin(node)
     except ConfigurationError as error:
         print(f"blur_imu_node: {error}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
     finally:
         if node is not None:

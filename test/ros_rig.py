@@ -25,7 +25,7 @@ from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, Imu
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,7 +80,13 @@ class NodeProcess:
 class Rig:
     """A camera driver and a consumer of the node's topics, spinning in a thread of this process."""
 
-    def __init__(self, node_name: str = "/blur_imu", namespace: str = "", image_type: type = Image) -> None:
+    def __init__(
+        self,
+        node_name: str = "/blur_imu",
+        namespace: str = "",
+        image_type: type = Image,
+        qos: QoSProfile = qos_profile_sensor_data,
+    ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = rclpy.create_node("rig", namespace=namespace, context=self.context)
@@ -90,8 +96,8 @@ class Rig:
         self.status: list[DiagnosticStatus] = []
         self.sent = 0
         self._lock = threading.Condition()
-        self.image_publisher = self.node.create_publisher(image_type, "image", qos_profile_sensor_data)
-        self.info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.image_publisher = self.node.create_publisher(image_type, "image", qos)
+        self.info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos)
         self.extra: list[object] = []
         self.node.create_subscription(Imu, f"{node_name}/imu", lambda m: self._keep(self.imu, m), 1000)
         self.node.create_subscription(

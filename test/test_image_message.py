@@ -1,5 +1,6 @@
 """Decoding image messages: every encoding, with and without cv_bridge, and every way to be malformed."""
 
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -168,6 +169,9 @@ def test_damaged_png_is_refused():
 def test_a_small_file_cannot_claim_a_huge_image():
     data = bytearray(compressed(".png", np.zeros((8, 8), np.uint8)).data)
     data[16:24] = (60000).to_bytes(4, "big") * 2
+    with pytest.raises(ImageError, match="damaged"):
+        decode_compressed(SimpleNamespace(format="png", data=bytes(data)))
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     with pytest.raises(ImageError, match="60000 x 60000"):
         decode_compressed(SimpleNamespace(format="png", data=bytes(data)))
     data = bytearray(compressed(".jpg", np.zeros((8, 8), np.uint8)).data)

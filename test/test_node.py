@@ -336,7 +336,7 @@ def test_parameters_change_at_run_time_where_that_is_safe(rig, start):
         ("prior_linear_m_s", math.nan, "prior_linear_m_s"),
         ("stamp_reference", "yesterday", "first_row_start"),
         ("debug_rate_hz", 1e6, "debug_rate_hz"),
-        ("frame_id", 7, "str"),
+        ("frame_id", 7, "text"),
         ("exposure_type", "sensor_msgs/msg/Temperature", "unconfigured"),
     ):
         accepted, reason = rig.set_parameter(name, value)
