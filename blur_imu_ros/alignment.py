@@ -31,7 +31,9 @@ class AlignmentProblem(Enum):
 
     NONE = "none"
     TOO_FEW_FRAMES = "fewer than 20 frames fall inside the gyro's recording"
-    NO_CORRELATION = "camera and gyro do not agree at any offset; is it the right topic, and does the camera move?"
+    NO_CORRELATION = (
+        "camera and gyro do not agree at any offset; is it the right topic, and does the camera move?"
+    )
     OFFSET_AT_LIMIT = "the best offset is at the end of the search range; are both stamped by the same clock?"
     ONE_AXIS_ONLY = "the camera turned about one axis only; turn it about two or more"
 
@@ -70,7 +72,9 @@ class Gyro:
         origin = self.stamps_ns[0]
         t = (self.stamps_ns - origin) * 1e-9
         steps = np.diff(t)
-        angle = np.vstack([np.zeros(3), np.cumsum(0.5 * (self.rates[1:] + self.rates[:-1]) * steps[:, None], axis=0)])
+        angle = np.vstack(
+            [np.zeros(3), np.cumsum(0.5 * (self.rates[1:] + self.rates[:-1]) * steps[:, None], axis=0)]
+        )
         # A window shorter than the sample interval would only pick up rounding of the integral.
         half = np.maximum(window_s, np.median(steps)) / 2
         centre = (stamps_ns - origin) * 1e-9 + offset_s
@@ -81,13 +85,17 @@ class Gyro:
         return np.where(inside[:, None], (ends[1] - ends[0]) / (2 * half[:, None]), np.nan)
 
 
-def align(stamps_ns: np.ndarray, w: np.ndarray, sigma: np.ndarray, exposure_s: np.ndarray, gyro: Gyro) -> Alignment:
+def align(
+    stamps_ns: np.ndarray, w: np.ndarray, sigma: np.ndarray, exposure_s: np.ndarray, gyro: Gyro
+) -> Alignment:
     """Align n camera angular velocities w [n, 3] rad/s of any sign, sigma [n] rad/s, to a gyro."""
     if len(gyro.stamps_ns) < 2:
         return _failed(AlignmentProblem.TOO_FEW_FRAMES)
     weight = 1.0 / (sigma**2 + np.median(sigma) ** 2)
     grid = np.arange(-LONGEST_OFFSET_S, LONGEST_OFFSET_S + COARSE_STEP_S / 2, COARSE_STEP_S)
-    speeds = np.array([_speed_correlation(w, weight, gyro.mean_rates(stamps_ns, exposure_s, d)) for d in grid])
+    speeds = np.array(
+        [_speed_correlation(w, weight, gyro.mean_rates(stamps_ns, exposure_s, d)) for d in grid]
+    )
     if np.isnan(speeds).all():
         return _failed(AlignmentProblem.TOO_FEW_FRAMES)
     ranked = [_any_sign(w, weight, gyro.mean_rates(stamps_ns, exposure_s, grid[i])) for i in _summits(speeds)]
@@ -125,7 +133,9 @@ def _speed_correlation(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> 
 def _summits(speeds: np.ndarray) -> np.ndarray:
     """Indices of the highest local maxima, the highest first."""
     padded = np.concatenate([[-np.inf], np.nan_to_num(speeds, nan=-np.inf), [-np.inf]])
-    peaks = np.flatnonzero((padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & np.isfinite(padded[1:-1]))
+    peaks = np.flatnonzero(
+        (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & np.isfinite(padded[1:-1])
+    )
     return peaks[np.argsort(-speeds[peaks])][:SUMMITS]
 
 
@@ -189,7 +199,12 @@ def _peak(x: np.ndarray, y: list[float]) -> float:
 
 
 def _with_uncertainty(
-    offset: float, w: np.ndarray, weight: np.ndarray, stamps_ns: np.ndarray, exposure_s: np.ndarray, gyro: Gyro
+    offset: float,
+    w: np.ndarray,
+    weight: np.ndarray,
+    stamps_ns: np.ndarray,
+    exposure_s: np.ndarray,
+    gyro: Gyro,
 ) -> Alignment:
     """Final match at the offset, with the covariance of (rotation, offset) from the linearised model."""
     rates = gyro.mean_rates(stamps_ns, exposure_s, offset)
@@ -210,9 +225,18 @@ def _with_uncertainty(
     information = np.einsum("n,nik,nil->kl", k, jacobian, jacobian)
     covariance = variance * np.linalg.pinv(information + np.eye(4) * 1e-12 * np.trace(information))
     rotation_sigma = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
-    problem = AlignmentProblem.ONE_AXIS_ONLY if rotation_sigma > LARGEST_ROTATION_SIGMA else AlignmentProblem.NONE
+    problem = (
+        AlignmentProblem.ONE_AXIS_ONLY if rotation_sigma > LARGEST_ROTATION_SIGMA else AlignmentProblem.NONE
+    )
     return Alignment(
-        offset, float(np.sqrt(covariance[3, 3])), rotation, rotation_sigma, correlation, scale, int(used.sum()), problem
+        offset,
+        float(np.sqrt(covariance[3, 3])),
+        rotation,
+        rotation_sigma,
+        correlation,
+        scale,
+        int(used.sum()),
+        problem,
     )
 
 

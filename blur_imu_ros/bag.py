@@ -18,6 +18,7 @@ from rosbags.typesys.store import Typestore
 from .errors import BagError
 from .timing import stamp_ns
 
+
 class BagMessage(NamedTuple):
     """One recorded message: topic, ROS 2 type name, time of recording in ns, and its CDR bytes."""
 
@@ -48,14 +49,18 @@ class BagReader:
         if not self.path.exists():
             raise BagError(f"{self.path}: no such recording; give a .bag or .mcap file, or a rosbag2 folder")
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
-            raise BagError(f"{self.path}: a folder without metadata.yaml is no rosbag2; run `ros2 bag reindex` on it")
+            raise BagError(
+                f"{self.path}: a folder without metadata.yaml is no rosbag2; run `ros2 bag reindex` on it"
+            )
         jazzy = get_typestore(Stores.ROS2_JAZZY)
         try:
             self._reader = AnyReader([self.path], default_typestore=jazzy)
             self._reader.open()
         except Exception as error:  # rosbags meets arbitrary bytes here and raises many kinds
             raise _unreadable(self.path, error) from error
-        self.typestore = self._reader.typestore if self._reader.is2 else _ros2_types(jazzy, self._reader.typestore)
+        self.typestore = (
+            self._reader.typestore if self._reader.is2 else _ros2_types(jazzy, self._reader.typestore)
+        )
         self.topics = {c.topic: _topic(c.topic, self._reader) for c in self._reader.connections}
 
     def __enter__(self) -> BagReader:
@@ -160,7 +165,9 @@ def _topic(name: str, reader: AnyReader) -> BagTopic:
     connections = [c for c in reader.connections if c.topic == name]
     types = {c.msgtype for c in connections}
     if len(types) > 1:
-        raise BagError(f"{name} carries several types ({', '.join(sorted(types))}); split the recording by type")
+        raise BagError(
+            f"{name} carries several types ({', '.join(sorted(types))}); split the recording by type"
+        )
     offered = [getattr(c.ext, "offered_qos_profiles", []) for c in connections]
     qos = tuple(profile for profiles in offered for profile in profiles)
     return BagTopic(name, connections[0].msgtype, sum(c.msgcount for c in connections), qos)
@@ -179,4 +186,6 @@ def _reason(error: Exception) -> str:
 def _unreadable(path: Path, error: Exception) -> BagError:
     if isinstance(error, BagError):
         return error
-    return BagError(f"{path}: cannot be read as a recording ({_reason(error)}); is it complete? try `ros2 bag reindex`")
+    return BagError(
+        f"{path}: cannot be read as a recording ({_reason(error)}); is it complete? try `ros2 bag reindex`"
+    )

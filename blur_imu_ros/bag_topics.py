@@ -1,4 +1,4 @@
-"""Which topics of a recording to use: what the user names, else what can only be meant, else an error that lists them."""
+"""Which topics of a recording to use: what the user names, else the only candidate, else an error with a list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from .ros_types import CAMERA_INFO, COMPRESSED_IMAGE, DIAGNOSTICS, IMAGE, IMU
 
 KNOWN_EXPOSURES = {
     "flir_camera_msgs/msg/ImageMetaData": ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS),
-    "realsense2_camera_msgs/msg/Metadata": ExposureField("json_data", "actual_exposure", ExposureUnit.MICROSECONDS),
+    "realsense2_camera_msgs/msg/Metadata": ExposureField(
+        "json_data", "actual_exposure", ExposureUnit.MICROSECONDS
+    ),
     DIAGNOSTICS: ExposureField("status", "ExposureTime", ExposureUnit.MICROSECONDS),
 }
 
@@ -44,12 +46,20 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("topics of a bag (found by themselves where only one can be meant)")
     group.add_argument("--image-topic", metavar="TOPIC", help="Image or CompressedImage topic")
     group.add_argument("--camera-info-topic", metavar="TOPIC", help="CameraInfo topic")
-    group.add_argument("--camera-info", metavar="FILE", type=Path, help="camera_info YAML file, instead of a topic")
+    group.add_argument(
+        "--camera-info", metavar="FILE", type=Path, help="camera_info YAML file, instead of a topic"
+    )
     group.add_argument("--imu-topic", metavar="TOPIC", help="real Imu topic to compare with ('' for none)")
-    group.add_argument("--exposure-topic", metavar="TOPIC", help="topic whose messages state the exposure time")
+    group.add_argument(
+        "--exposure-topic", metavar="TOPIC", help="topic whose messages state the exposure time"
+    )
     group.add_argument("--exposure-field", metavar="PATH", help="dotted path of the field that holds it")
-    group.add_argument("--exposure-key", metavar="KEY", default="", help="key inside a JSON or key-value field")
-    group.add_argument("--exposure-unit", choices=[u.value for u in ExposureUnit], default="us", help="default us")
+    group.add_argument(
+        "--exposure-key", metavar="KEY", default="", help="key inside a JSON or key-value field"
+    )
+    group.add_argument(
+        "--exposure-unit", choices=[u.value for u in ExposureUnit], default="us", help="default us"
+    )
     group.add_argument(
         "--exposure-tolerance-s",
         metavar="S",
@@ -63,7 +73,9 @@ def choose_topics(reader: BagReader, args: argparse.Namespace) -> BagTopics:
     """Resolve the arguments of `add_topic_arguments` against a bag. Raises BagError, ConfigurationError."""
     image = _image_topic(reader, args.image_topic)
     camera_info = None if args.camera_info else _camera_info_topic(reader, args.camera_info_topic, image)
-    imu = None if args.imu_topic == "" else _one(reader, args.imu_topic, (IMU,), "--imu-topic", required=False)
+    imu = (
+        None if args.imu_topic == "" else _one(reader, args.imu_topic, (IMU,), "--imu-topic", required=False)
+    )
     exposure = _exposure_source(reader, args, image)
     return BagTopics(image, camera_info, args.camera_info, imu, exposure, args.exposure_tolerance_s)
 
@@ -82,7 +94,9 @@ def _image_topic(reader: BagReader, name: str | None) -> str:
     # Depth and processed images often come without a CameraInfo of their own beside them.
     described = [t for t in raw if _sibling(t.name, "camera_info") in reader.topics] or raw
     if len(described) > 1:
-        raise BagError(f"{reader.path}: several image topics; choose one with --image-topic: {_listing(described)}")
+        raise BagError(
+            f"{reader.path}: several image topics; choose one with --image-topic: {_listing(described)}"
+        )
     return described[0].name
 
 
@@ -96,7 +110,9 @@ def _camera_info_topic(reader: BagReader, name: str | None, image: str) -> str:
     if len(found) == 1:
         return names[0]
     if not found:
-        raise BagError(f"{reader.path}: holds no CameraInfo; give the calibration with --camera-info FILE.yaml")
+        raise BagError(
+            f"{reader.path}: holds no CameraInfo; give the calibration with --camera-info FILE.yaml"
+        )
     raise BagError(
         f"{reader.path}: no CameraInfo beside {image}; choose one with --camera-info-topic: {_listing(found)}"
     )
@@ -107,7 +123,9 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
         if not args.exposure_topic:
             raise ConfigurationError("--exposure-field and --exposure-key need --exposure-topic")
         topic = _named(reader, args.exposure_topic, (), "--exposure-topic")
-        field = ExposureField(args.exposure_field or "status", args.exposure_key, ExposureUnit(args.exposure_unit))
+        field = ExposureField(
+            args.exposure_field or "status", args.exposure_key, ExposureUnit(args.exposure_unit)
+        )
         return ExposureSource(topic, field)
     if args.exposure_topic:
         topic = _named(reader, args.exposure_topic, (), "--exposure-topic")
@@ -118,9 +136,8 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
     known = reader.topics_of(*KNOWN_EXPOSURES)
     beside = [t for t in known if t.name.rsplit("/", 1)[0] == _base(image).rsplit("/", 1)[0]]
     candidates = beside or [t for t in known if t.type != DIAGNOSTICS] or known
-    for topic in candidates if len(candidates) == 1 else [t for t in candidates if _states(reader, t)][:1]:
-        return ExposureSource(topic.name, KNOWN_EXPOSURES[topic.type])
-    return None
+    stating = candidates if len(candidates) == 1 else [t for t in candidates if _states(reader, t)]
+    return ExposureSource(stating[0].name, KNOWN_EXPOSURES[stating[0].type]) if stating else None
 
 
 def _states(reader: BagReader, topic: BagTopic) -> bool:
@@ -133,12 +150,16 @@ def _states(reader: BagReader, topic: BagTopic) -> bool:
     return False
 
 
-def _one(reader: BagReader, name: str | None, types: tuple[str, ...], option: str, *, required: bool) -> str | None:
+def _one(
+    reader: BagReader, name: str | None, types: tuple[str, ...], option: str, *, required: bool
+) -> str | None:
     if name:
         return _named(reader, name, types, option)
     found = reader.topics_of(*types)
     if len(found) > 1:
-        raise BagError(f"{reader.path}: several {types[0]} topics; choose one with {option}: {_listing(found)}")
+        raise BagError(
+            f"{reader.path}: several {types[0]} topics; choose one with {option}: {_listing(found)}"
+        )
     if required and not found:
         raise BagError(f"{reader.path}: no {types[0]} topic; record one")
     return found[0].name if found else None
@@ -147,7 +168,9 @@ def _one(reader: BagReader, name: str | None, types: tuple[str, ...], option: st
 def _named(reader: BagReader, name: str, types: tuple[str, ...], option: str) -> str:
     topic = reader.topics.get(name) or reader.topics.get(f"/{name}")
     if topic is None or topic.count == 0:
-        raise BagError(f"{reader.path}: {option} {name} holds no messages; it has {_listing(list(reader.topics.values()))}")
+        raise BagError(
+            f"{reader.path}: {option} {name} holds no messages; it has {_listing(list(reader.topics.values()))}"
+        )
     if types and topic.type not in types:
         raise BagError(f"{reader.path}: {option} {name} is a {topic.type}, not {' or '.join(types)}")
     return topic.name

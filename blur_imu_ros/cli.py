@@ -19,13 +19,25 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "replay": Command("blur_imu_ros.replay", "run a recording or sequence folder through the estimator; CSV, MCAP, plots"),
-    "evaluate": Command("blur_imu_ros.evaluate", "measure the estimates of sequence folders against their true velocities"),
-    "benchmark": Command("blur_imu_ros.benchmark.command", "compare accuracy and speed with the alternatives"),
+    "replay": Command(
+        "blur_imu_ros.replay", "run a recording or sequence folder through the estimator; CSV, MCAP, plots"
+    ),
+    "evaluate": Command(
+        "blur_imu_ros.evaluate", "measure the estimates of sequence folders against their true velocities"
+    ),
+    "benchmark": Command(
+        "blur_imu_ros.benchmark.command", "compare accuracy and speed with the alternatives"
+    ),
     "convert": Command("blur_imu_ros.convert.command", "turn a published checkpoint into an ONNX model"),
-    "play": Command("blur_imu_ros.play", "publish a recording or sequence folder with /clock, without ros2bag"),
-    "demo": Command("blur_imu_ros.demo", "play the shipped recording into the live node and show what it measures"),
-    "warm": Command("blur_imu_ros.warm", "build and cache what a provider needs before the first frame (TensorRT engine)"),
+    "play": Command(
+        "blur_imu_ros.play", "publish a recording or sequence folder with /clock, without ros2bag"
+    ),
+    "demo": Command(
+        "blur_imu_ros.demo", "play the shipped recording into the live node and show what it measures"
+    ),
+    "warm": Command(
+        "blur_imu_ros.warm", "build and cache what a provider needs before the first frame (TensorRT engine)"
+    ),
 }
 
 INSTALL = {
@@ -51,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").split(".")[0]
         if package in ("", "blur_imu_ros"):
             raise
-        return _fail(f"{arguments[0]} needs the Python package {package}: {INSTALL.get(package, f'pip install {package}')}")
+        return _fail(
+            f"{arguments[0]} needs the Python package {package}: {INSTALL.get(package, f'pip install {package}')}"
+        )
     except KeyboardInterrupt:
         return 130
 

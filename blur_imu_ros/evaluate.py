@@ -20,8 +20,12 @@ from .sequence import Sequence as SequenceFolder
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that choose and run the network, shared by all commands that load one."""
-    parser.add_argument("--model", default="auto", help="small, large, a name, or the path of an ONNX file (default auto)")
-    parser.add_argument("--provider", choices=[p.value for p in Provider], default="auto", help="default auto")
+    parser.add_argument(
+        "--model", default="auto", help="small, large, a name, or the path of an ONNX file (default auto)"
+    )
+    parser.add_argument(
+        "--provider", choices=[p.value for p in Provider], default="auto", help="default auto"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default 0: all)")
 
 
@@ -75,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def report(model: str, evaluations: Sequence[SequenceEvaluation], options: EvaluationOptions) -> dict[str, Any]:
+def report(
+    model: str, evaluations: Sequence[SequenceEvaluation], options: EvaluationOptions
+) -> dict[str, Any]:
     """The JSON document: every measure per sequence, and pooled over all frames."""
     sequences = [
         {"name": e.name, **summary(e.frames), "exposure_s_fitted": e.exposure_s_fitted} for e in evaluations

@@ -90,9 +90,7 @@ def _odd(frames: np.ndarray) -> np.ndarray:
     return frames // BLOCK_FRAMES % 2 == 1
 
 
-def _fit(
-    sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions, progress: Progress
-) -> float:
+def _fit(sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions, progress: Progress) -> float:
     """Fit the exposure on the even blocks; the network runs once per frame, only the solve is repeated."""
     frames = np.arange(len(sequence.frames))
     if not options.fit_exposure:
@@ -110,7 +108,9 @@ def _fit(
     images = (read_image(sequence.frames[i].image) for i in progress(known))
     prepared = [solver.prepare_for_fit(solver.predict(image)) for image in images]
     interval_s = float(np.median(np.diff(sequence.stamps_ns))) * 1e-9
-    return fit_exposure(lambda k, s: solver.solve(prepared[k], s).twist[:3], sequence.truth[known, :3], interval_s)
+    return fit_exposure(
+        lambda k, s: solver.solve(prepared[k], s).twist[:3], sequence.truth[known, :3], interval_s
+    )
 
 
 def _as_the_node(
@@ -167,7 +167,7 @@ def _taken_apart(
 
 
 def _in_order(reported: np.ndarray, history: int, progress: Progress) -> Iterator[tuple[int, bool, bool]]:
-    """Reported frames, each run of them preceded by `history` frames: (frame, whether a run starts, whether reported)."""
+    """Reported frames, each run preceded by `history` frames: (frame, whether a run starts, whether reported)."""
     wanted = set(reported.tolist())
     needed = sorted({j for i in wanted for j in range(max(0, i - history), i + 1)})
     before = -2

@@ -34,20 +34,28 @@ def fit_exposure(solve: Solve, truth: np.ndarray, longest_s: float) -> float:
     frames = np.flatnonzero(np.isfinite(truth).all(axis=1))
     truth = truth[frames]
     if not np.any(np.abs(truth) > 0):
-        raise ExposureError("exposure cannot be fitted: no frame has a known turning rate; state the exposure instead")
+        raise ExposureError(
+            "exposure cannot be fitted: no frame has a known turning rate; state the exposure instead"
+        )
     if not longest_s > SHORTEST_S:
-        raise ExposureError(f"exposure cannot be fitted: the frame interval is {longest_s:g} s; are the stamps right?")
+        raise ExposureError(
+            f"exposure cannot be fitted: the frame interval is {longest_s:g} s; are the stamps right?"
+        )
     fastest = np.argsort(-np.linalg.norm(truth, axis=1))[:COARSE_FRAMES]
     low, high = np.log(SHORTEST_S), np.log(longest_s)
     candidates = np.linspace(low, high, COARSE_CANDIDATES)
-    errors = [_error(_motions(solve, frames[fastest], truth[fastest], x), x, truth[fastest]) for x in candidates]
+    errors = [
+        _error(_motions(solve, frames[fastest], truth[fastest], x), x, truth[fastest]) for x in candidates
+    ]
     best = float(candidates[int(np.argmin(errors))])
     for step in NODE_STEPS:
         for _ in range(MOST_ROUNDS):
             centre = best
             nodes = [_motions(solve, frames, truth, centre + k * step) for k in (-1, 0, 1)]
             grid = np.linspace(max(low, centre - step), min(high, centre + step), 101)
-            best = float(grid[np.argmin([_error(_between(nodes, (x - centre) / step), x, truth) for x in grid])])
+            best = float(
+                grid[np.argmin([_error(_between(nodes, (x - centre) / step), x, truth) for x in grid])]
+            )
             if abs(best - centre) < 0.99 * step:
                 break
     return float(np.exp(best))

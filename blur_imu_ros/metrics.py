@@ -47,11 +47,16 @@ class EvaluatedFrames:
 
     @classmethod
     def concatenate(cls, parts: list[EvaluatedFrames]) -> EvaluatedFrames:
-        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__})
+        return cls(
+            **{name: np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__}
+        )
 
 
 def true_sign(twist: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The factor +1 or -1 [n] that turns each twist towards the truth: w.w_true > 0, v.v_true at standstill; NaN unknown."""
+    """The factor +1 or -1 [n] that turns each twist towards the truth, NaN where that is not known.
+
+    It makes w.w_true > 0, or v.v_true where the true rotation stands still.
+    """
     angular = np.einsum("ni,ni->n", twist[:, :3], truth[:, :3])
     linear = np.einsum("ni,ni->n", twist[:, 3:], truth[:, 3:])
     turning = np.linalg.norm(truth[:, :3], axis=1) >= STANDSTILL_RAD_S
@@ -108,7 +113,9 @@ def sign_reliability(frames: EvaluatedFrames) -> list[dict[str, Any]]:
         chosen = usable & (bins == i)
         stated, right = frames.sign_probability[chosen], sign[chosen] > 0
         bounds = [round(float(SIGN_BINS[i]), 3), round(float(SIGN_BINS[i + 1]), 3)]
-        rows.append({"bin": bounds, "frames": int(chosen.sum()), "stated": _mean(stated), "right": _mean(right)})
+        rows.append(
+            {"bin": bounds, "frames": int(chosen.sum()), "stated": _mean(stated), "right": _mean(right)}
+        )
     return rows
 
 
@@ -161,8 +168,13 @@ def summary(frames: EvaluatedFrames) -> dict[str, Any]:
             },
             "sharp": sharp_frames(frames),
             "blur_px": {"p50": _percentile(frames.blur_px, 50), "p95": _percentile(frames.blur_px, 95)},
-            "inverse_depth_abs_rel": _mean(frames.inverse_depth_error[np.isfinite(frames.inverse_depth_error)]),
-            "latency_ms": {"p50": _percentile(frames.latency_ms, 50), "p99": _percentile(frames.latency_ms, 99)},
+            "inverse_depth_abs_rel": _mean(
+                frames.inverse_depth_error[np.isfinite(frames.inverse_depth_error)]
+            ),
+            "latency_ms": {
+                "p50": _percentile(frames.latency_ms, 50),
+                "p99": _percentile(frames.latency_ms, 99),
+            },
         }
     )
 

@@ -68,9 +68,17 @@ def draw_rates(
     for i, (axes, column) in enumerate(zip(rows, columns, strict=True)):
         if reference is not None and known is not None:
             other = known[:, i] if i < 3 else np.linalg.norm(known, axis=1)
-            axes.plot(_seconds(reference.stamps_ns, start), other, color=REFERENCE_COLOUR, lw=1, label=reference.label)
+            axes.plot(
+                _seconds(reference.stamps_ns, start),
+                other,
+                color=REFERENCE_COLOUR,
+                lw=1,
+                label=reference.label,
+            )
         axes.plot(_seconds(series.stamps_ns, start), column, color=ESTIMATE_COLOUR, lw=1, label="blur_imu")
-        _fit_height(axes, column, None if known is None else (known[:, i] if i < 3 else np.linalg.norm(known, axis=1)))
+        _fit_height(
+            axes, column, None if known is None else (known[:, i] if i < 3 else np.linalg.norm(known, axis=1))
+        )
     rows[0].legend(loc="upper right", ncols=3, fontsize="small")
     rows[0].set_title(f"{title}, camera optical frame")
     rows[3].set_ylabel(f"length [{unit}]")
@@ -98,7 +106,11 @@ def draw_confidence(series: EstimateSeries) -> Figure:
 
 
 def draw_picture(
-    image: np.ndarray, flow: np.ndarray, inverse_depth: np.ndarray, twist: np.ndarray, truth: np.ndarray | None = None
+    image: np.ndarray,
+    flow: np.ndarray,
+    inverse_depth: np.ndarray,
+    twist: np.ndarray,
+    truth: np.ndarray | None = None,
 ) -> Figure:
     """One blurred frame explained: input, predicted flow, predicted depth, measured velocity.
 
@@ -115,11 +127,21 @@ def draw_picture(
     length = np.linalg.norm(flow, axis=0)
     u, v = flow[:, y, x]
     arrows = axes[1].quiver(
-        (x + 0.5) * stride, (y + 0.5) * stride, u, v, length[y, x], angles="xy", scale_units="xy", scale=0.6, cmap="plasma"
+        (x + 0.5) * stride,
+        (y + 0.5) * stride,
+        u,
+        v,
+        length[y, x],
+        angles="xy",
+        scale_units="xy",
+        scale=0.6,
+        cmap="plasma",
     )
     figure.colorbar(arrows, ax=axes[1], label="px per exposure", fraction=0.04)
     axes[1].set_title("predicted flow")
-    depth = cv2.resize(1 / np.maximum(inverse_depth, 1e-3), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    depth = cv2.resize(
+        1 / np.maximum(inverse_depth, 1e-3), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
+    )
     shown = axes[2].imshow(depth, cmap="viridis_r", vmin=0, vmax=np.percentile(depth, 98))
     figure.colorbar(shown, ax=axes[2], label="m", fraction=0.04)
     axes[2].set_title("predicted depth")

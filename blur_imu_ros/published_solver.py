@@ -32,10 +32,16 @@ def solve_published(
     rows, columns = inverse_depth.shape
     stride = float(x[1] - x[0])
     border = round(BORDER_PX / stride)
-    inner = np.arange(rows * columns).reshape(rows, columns)[border : rows - border, border : columns - border].ravel()
+    inner = (
+        np.arange(rows * columns)
+        .reshape(rows, columns)[border : rows - border, border : columns - border]
+        .ravel()
+    )
     # Every tenth pixel of the full field; on a coarser grid that is every tenth part of the stride squared, at least 1.
     chosen = inner[:: max(1, round(EVERY / stride**2))]
-    matrix = interaction_matrix(x[chosen], y[chosen], focal_px, inverse_depth.ravel()[chosen].astype(np.float64))
+    matrix = interaction_matrix(
+        x[chosen], y[chosen], focal_px, inverse_depth.ravel()[chosen].astype(np.float64)
+    )
     measured = flow.reshape(2, -1)[:, chosen].T.astype(np.float64)
     motion, *_ = np.linalg.lstsq(matrix.reshape(-1, 6), measured.ravel(), rcond=None)
-    return motion
+    return np.asarray(motion, dtype=np.float64)

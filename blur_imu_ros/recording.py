@@ -1,4 +1,4 @@
-"""What a replay reads, whatever it is stored in: frames with camera and exposure, a gyro, and the true motion if known."""
+"""What a replay reads, however it is stored: frames with camera and exposure, a gyro, the true motion if known."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Recording(Protocol):
     """A source of frames.
 
     `messages` yields everything recorded, as CDR, the k-th message of `image_topic` being the k-th frame of `frames`.
-    gyro: what the estimates can be aligned with, from `gyro_label`; truth: stamps [n] ns and twists [n, 6], NaN unknown,
-    in the camera optical frame.
+    gyro: what the estimates can be aligned with, from `gyro_label`; truth: stamps [n] ns and twists [n, 6] in
+    the camera optical frame, NaN unknown.
     """
 
     name: str
@@ -92,7 +92,9 @@ class SequenceRecording:
     def frames(self) -> Iterator[RecordedFrame]:
         for frame in self._sequence.frames:
             exposure_s = frame.exposure_s if self._exposure_s is None else self._exposure_s
-            yield RecordedFrame(partial(read_image, frame.image), self._sequence.camera, frame.stamp_ns, exposure_s)
+            yield RecordedFrame(
+                partial(read_image, frame.image), self._sequence.camera, frame.stamp_ns, exposure_s
+            )
 
     def messages(self) -> Iterator[BagMessage]:
         return sequence_messages(self._sequence, self._factory, compressed=True)
@@ -105,7 +107,13 @@ class BagRecording:
     """A bag with the topics chosen in `topics`; exposure_s overrides what the bag states."""
 
     def __init__(
-        self, reader: BagReader, topics: BagTopics, *, exposure_s: float | None, timing: Timing, rectified: bool
+        self,
+        reader: BagReader,
+        topics: BagTopics,
+        *,
+        exposure_s: float | None,
+        timing: Timing,
+        rectified: bool,
     ) -> None:
         self._reader = reader
         self._topics = topics
@@ -147,7 +155,9 @@ class BagRecording:
         try:
             return CameraModel.from_camera_info(self._reader.decode(raw), rectified=self._rectified)
         except CameraError as error:
-            raise CameraError(f"{self._reader.path}, {raw.topic}: {error}; or give --camera-info FILE") from error
+            raise CameraError(
+                f"{self._reader.path}, {raw.topic}: {error}; or give --camera-info FILE"
+            ) from error
 
     def _first_camera(self) -> CameraModel:
         for raw in self._reader.messages([self._topics.camera_info or ""]):
@@ -157,7 +167,9 @@ class BagRecording:
     def _first_frame_id(self) -> str:
         for raw in self._reader.messages([self._topics.image]):
             return str(self._reader.decode(raw).header.frame_id) or FRAME_ID
-        raise BagError(f"{self._reader.path}: no message of {self._topics.image} can be read; record it again")
+        raise BagError(
+            f"{self._reader.path}: no message of {self._topics.image} can be read; record it again"
+        )
 
     def _read_exposures(self) -> dict[int, float]:
         """Exposure in seconds by stamp."""
@@ -178,7 +190,11 @@ class BagRecording:
         if self._exposure_s is not None or not self._exposures:
             return self._exposure_s
         nearest = int(self._exposure_stamps[np.abs(self._exposure_stamps - stamp).argmin()])
-        return self._exposures[nearest] if abs(nearest - stamp) <= self._topics.exposure_tolerance_s * 1e9 else None
+        return (
+            self._exposures[nearest]
+            if abs(nearest - stamp) <= self._topics.exposure_tolerance_s * 1e9
+            else None
+        )
 
     def _read_gyro(self) -> tuple[Gyro | None, str]:
         if self._topics.imu is None:
@@ -187,5 +203,3 @@ class BagRecording:
         if len(stamps) < 2:
             return None, ""
         return Gyro(stamps, rates), f"{self._topics.imu} ({frame_id})"
-
-

@@ -27,12 +27,20 @@ from .timing import StampReference
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("input", type=Path, help=".bag, .mcap or .db3 file, rosbag2 folder, or sequence folder")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: INPUT's name with _blur_imu, here")
-    add_network_arguments(parser)
-    parser.add_argument("--exposure-s", type=float, metavar="S", help="exposure time of every frame in seconds")
     parser.add_argument(
-        "--fit-exposure", action="store_true", help="where exposure is unknown, fit it to the recording's real Imu"
+        "input", type=Path, help=".bag, .mcap or .db3 file, rosbag2 folder, or sequence folder"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="default: INPUT's name with _blur_imu, here"
+    )
+    add_network_arguments(parser)
+    parser.add_argument(
+        "--exposure-s", type=float, metavar="S", help="exposure time of every frame in seconds"
+    )
+    parser.add_argument(
+        "--fit-exposure",
+        action="store_true",
+        help="where exposure is unknown, fit it to the recording's real Imu",
     )
     parser.add_argument(
         "--stamp-reference",
@@ -40,8 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=StampReference.FIRST_ROW_START.value,
         help="the moment the driver stamps an image with (default first_row_start)",
     )
-    parser.add_argument("--readout-s", type=float, default=0.0, metavar="S", help="rolling shutter readout (default 0)")
-    parser.add_argument("--rectified", action="store_true", help="the image is rectified: use P of CameraInfo, ignore D")
+    parser.add_argument(
+        "--readout-s", type=float, default=0.0, metavar="S", help="rolling shutter readout (default 0)"
+    )
+    parser.add_argument(
+        "--rectified", action="store_true", help="the image is rectified: use P of CameraInfo, ignore D"
+    )
     parser.add_argument("--no-bag", action="store_true", help="write no MCAP")
     parser.add_argument("--no-plots", action="store_true", help="write no plots")
     add_topic_arguments(parser)
@@ -59,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
         fitted_s = None
         if args.fit_exposure:
             fitted_s, _ = fit_to_gyro(recording, network, options, _progress(recording, "fitting exposure"))
-            print(f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}")
+            print(
+                f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}"
+            )
         replayed = run_all(recording, network, options, fitted_s, _progress(recording, "estimating"))
         network.close()
         output.mkdir(parents=True)
@@ -86,7 +100,9 @@ def open_recording(args: argparse.Namespace) -> Recording:
     try:
         topics = choose_topics(reader, args)
         timing = Timing(StampReference(args.stamp_reference), args.readout_s)
-        return BagRecording(reader, topics, exposure_s=args.exposure_s, timing=timing, rectified=args.rectified)
+        return BagRecording(
+            reader, topics, exposure_s=args.exposure_s, timing=timing, rectified=args.rectified
+        )
     except BaseException:
         reader.close()
         raise

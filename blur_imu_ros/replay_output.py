@@ -181,7 +181,9 @@ def write_all(
     series.write_csv(output / "estimates.csv")
     alignment = align_series(recording, series)
     result = measures(recording, run, series, alignment, fitted_s, network_width)
-    (output / "metrics.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (output / "metrics.json").write_text(
+        json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
     if bag:
         write_bag(recording, run, output / "bag")
     if plots:

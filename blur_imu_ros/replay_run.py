@@ -120,7 +120,7 @@ def fit_to_gyro(
     gyro = recording.gyro
     if gyro is None:
         raise ConfigurationError(
-            f"{recording.name}: --fit-exposure needs a real Imu in the recording (--imu-topic); give --exposure-s instead"
+            f"{recording.name}: --fit-exposure needs a real Imu in the recording (--imu-topic); or give --exposure-s"
         )
     frames = _prepare(recording, network, options, progress)
     exposure_s = frames.interval_s / 3

@@ -1,7 +1,7 @@
 """ROS 2 messages as `rosbags` objects, for what is written to or played from a recording without ROS.
 
-Field values follow messages.py: unknown orientation and acceleration are marked by covariance[0] = -1, twists are linear
-first. Sources: sensor_msgs, geometry_msgs and diagnostic_msgs of ROS 2 Jazzy; REP 145.
+Field values follow messages.py: unknown orientation and acceleration are marked by covariance[0] = -1, twists are
+linear first. Sources: sensor_msgs, geometry_msgs and diagnostic_msgs of ROS 2 Jazzy; REP 145.
 """
 
 from __future__ import annotations
@@ -92,12 +92,16 @@ class MessageFactory:
             "geometry_msgs/msg/Twist", linear=self._vector(twist[3:]), angular=self._vector(twist[:3])
         )
         ordered = np.ascontiguousarray(covariance[np.ix_(_LINEAR_FIRST, _LINEAR_FIRST)], dtype=np.float64)
-        inner = self._make("geometry_msgs/msg/TwistWithCovariance", twist=value, covariance=ordered.reshape(-1))
+        inner = self._make(
+            "geometry_msgs/msg/TwistWithCovariance", twist=value, covariance=ordered.reshape(-1)
+        )
         return self._make(TWIST, header=self._header(stamp_ns, frame_id), twist=inner)
 
     def exposure(self, stamp_ns: int, exposure_s: float) -> Any:
         """The exposure time as camera_ros states it: a DiagnosticArray with KeyValue ExposureTime in microseconds."""
-        value = self._make("diagnostic_msgs/msg/KeyValue", key="ExposureTime", value=f"{exposure_s * 1e6:.3f}")
+        value = self._make(
+            "diagnostic_msgs/msg/KeyValue", key="ExposureTime", value=f"{exposure_s * 1e6:.3f}"
+        )
         status = self._make(
             "diagnostic_msgs/msg/DiagnosticStatus",
             level=0,

@@ -1,9 +1,9 @@
 """Sequence folders: images with stamps, intrinsics, exposure, depth and true velocity, as plain files.
 
-    camera.yaml   ROS camera_info YAML, plus optional `truth_sigma: {w: rad/s, v: m/s}`
-    frames.csv    stamp_s,image[,exposure_s][,depth]    (empty exposure = unknown; depth: 16-bit PNG, 5000 per metre)
-    truth.csv     stamp_s,wx,wy,wz,vx,vy,vz             (camera optical frame, rad/s and m/s; empty = unknown)
-    images/...
+camera.yaml   ROS camera_info YAML, plus optional `truth_sigma: {w: rad/s, v: m/s}`
+frames.csv    stamp_s,image[,exposure_s][,depth]    (empty exposure = unknown; depth: 16-bit PNG, 5000 per metre)
+truth.csv     stamp_s,wx,wy,wz,vx,vy,vz             (camera optical frame, rad/s and m/s; empty = unknown)
+images/...
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Sequence:
 
     @classmethod
     def load(cls, folder: str | Path) -> Sequence:
-        """Read and check a sequence folder; images are opened later, by read_image. Raises SequenceError, CameraError."""
+        """Read and check a sequence folder; images are opened by read_image. Raises SequenceError, CameraError."""
         folder = Path(folder)
         if not folder.is_dir():
             raise SequenceError(f"{folder}: no such folder; give a folder with camera.yaml and frames.csv")
@@ -101,7 +101,9 @@ def read_depth(path: Path) -> np.ndarray:
     data = _bytes(path)
     raw = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
-        raise SequenceError(f"{path}: depth must be a one-channel 16-bit PNG, {DEPTH_PER_METRE:.0f} per metre")
+        raise SequenceError(
+            f"{path}: depth must be a one-channel 16-bit PNG, {DEPTH_PER_METRE:.0f} per metre"
+        )
     return np.where(raw > 0, raw / np.float32(DEPTH_PER_METRE), np.float32("nan")).astype(np.float32)
 
 
@@ -118,7 +120,9 @@ def _existing(path: Path, remedy: str) -> Path:
     return path
 
 
-def _rows(path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(
+    path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield ("file, line n", row) of a CSV file whose header and field counts have been checked."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -136,7 +140,9 @@ def _rows(path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ())
         if not fields:
             continue
         if len(fields) != len(header):
-            raise SequenceError(f"{where}: {len(fields)} fields where the header has {len(header)}; write {expected}")
+            raise SequenceError(
+                f"{where}: {len(fields)} fields where the header has {len(header)}; write {expected}"
+            )
         yield where, dict(zip(header, (field.strip() for field in fields), strict=True))
 
 
@@ -147,7 +153,9 @@ def _stamp_ns(text: str, where: str, previous: int | None) -> int:
     except (InvalidOperation, ValueError, OverflowError) as error:
         raise SequenceError(f"{where}: stamp_s is {text!r}; write seconds such as 12.345678901") from error
     if previous is not None and stamp_ns <= previous:
-        raise SequenceError(f"{where}: stamp_s {text} is not later than the line before; sort the rows by time")
+        raise SequenceError(
+            f"{where}: stamp_s {text} is not later than the line before; sort the rows by time"
+        )
     return stamp_ns
 
 
@@ -155,7 +163,9 @@ def _number(text: str, where: str, column: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise SequenceError(f"{where}: {column} is {text!r}; write a number, or nothing if unknown") from error
+        raise SequenceError(
+            f"{where}: {column} is {text!r}; write a number, or nothing if unknown"
+        ) from error
     if not math.isfinite(value):
         raise SequenceError(f"{where}: {column} is {text}; write a finite number, or nothing if unknown")
     return value
@@ -172,10 +182,14 @@ def _read_frames(folder: Path) -> tuple[SequenceFrame, ...]:
             raise SequenceError(f"{where}: no image named; write a path relative to {folder}")
         for name, file in files.items():
             if not file.is_file():
-                raise SequenceError(f"{where}: {name} {file} does not exist; correct the path or remove the row")
+                raise SequenceError(
+                    f"{where}: {name} {file} does not exist; correct the path or remove the row"
+                )
         exposure_s = _number(row["exposure_s"], where, "exposure_s") if row.get("exposure_s") else None
         if exposure_s is not None and exposure_s <= 0:
-            raise SequenceError(f"{where}: exposure_s is {exposure_s:g}; write positive seconds, or nothing if unknown")
+            raise SequenceError(
+                f"{where}: exposure_s is {exposure_s:g}; write positive seconds, or nothing if unknown"
+            )
         neighbour = frames[-1] if len(frames) == 1 else None
         for taken_s in (exposure_s, neighbour.exposure_s if neighbour else None):
             if taken_s is not None and previous is not None and taken_s > (stamp_ns - previous) * 1e-9:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .bag import BagMessage
-from .ros_types import MessageFactory
+from .bag import BagMessage, BagTopic
+from .ros_types import CAMERA_INFO, DIAGNOSTICS, IMAGE, TWIST, MessageFactory
 from .sequence import Sequence, read_image
 
 FRAME_ID = "camera_optical_frame"
@@ -23,11 +23,26 @@ EXPOSURE_TOPIC = "/camera/exposure"
 TRUTH_TOPIC = "/truth/twist"
 
 
-def sequence_messages(sequence: Sequence, factory: MessageFactory, *, compressed: bool = False) -> Iterator[BagMessage]:
+def sequence_topics(sequence: Sequence) -> list[BagTopic]:
+    """The topics of `sequence_messages` (not compressed) that hold messages."""
+    counts = {
+        (IMAGE_TOPIC, IMAGE): len(sequence.frames),
+        (CAMERA_INFO_TOPIC, CAMERA_INFO): len(sequence.frames),
+        (EXPOSURE_TOPIC, DIAGNOSTICS): sum(frame.exposure_s is not None for frame in sequence.frames),
+        (TRUTH_TOPIC, TWIST): int(np.isfinite(sequence.truth).all(axis=1).sum()),
+    }
+    return [BagTopic(name, kind, count, ()) for (name, kind), count in counts.items() if count]
+
+
+def sequence_messages(
+    sequence: Sequence, factory: MessageFactory, *, compressed: bool = False
+) -> Iterator[BagMessage]:
     """Yield CDR messages in order of time; compressed: the image files as they are instead of raw pixels."""
     for i, frame in enumerate(sequence.frames):
         stamp = frame.stamp_ns
-        yield _message(factory, CAMERA_INFO_TOPIC, stamp, factory.camera_info(stamp, FRAME_ID, sequence.camera))
+        yield _message(
+            factory, CAMERA_INFO_TOPIC, stamp, factory.camera_info(stamp, FRAME_ID, sequence.camera)
+        )
         if frame.exposure_s is not None:
             yield _message(factory, EXPOSURE_TOPIC, stamp, factory.exposure(stamp, frame.exposure_s))
         if compressed:
@@ -35,7 +50,9 @@ def sequence_messages(sequence: Sequence, factory: MessageFactory, *, compressed
             image = factory.compressed_image(stamp, FRAME_ID, kind, frame.image.read_bytes())
             yield _message(factory, f"{IMAGE_TOPIC}/compressed", stamp, image)
         else:
-            yield _message(factory, IMAGE_TOPIC, stamp, factory.image(stamp, FRAME_ID, read_image(frame.image)))
+            yield _message(
+                factory, IMAGE_TOPIC, stamp, factory.image(stamp, FRAME_ID, read_image(frame.image))
+            )
         if np.isfinite(sequence.truth[i]).all():
             covariance = np.diag(sequence.truth_sigma**2)
             truth = factory.twist(stamp, FRAME_ID, sequence.truth[i], covariance)

@@ -1,4 +1,4 @@
-"""The pipeline of one camera taken apart, so that one prediction can be solved in several ways and judged by the truth."""
+"""The pipeline of one camera taken apart, to solve one prediction in several ways and judge it by the truth."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ class SequenceSolver:
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
         """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""
         inverse_depth = prediction.inverse_depth.ravel()[self._valid] / self.view.depth_scale
-        matrix = interaction_matrix(self._x[self._valid], self._y[self._valid], self.view.focal_px, inverse_depth)
+        matrix = interaction_matrix(
+            self._x[self._valid], self._y[self._valid], self.view.focal_px, inverse_depth
+        )
         length = np.linalg.norm(matrix @ (truth * exposure_s), axis=1)
         return float(np.median(length)) * self.report_scale
 

@@ -35,7 +35,9 @@ class SequenceWriter:
     ) -> None:
         self.folder = Path(folder)
         if (self.folder / "frames.csv").exists():
-            raise SequenceError(f"{self.folder}: already holds a sequence; choose another folder or remove it first")
+            raise SequenceError(
+                f"{self.folder}: already holds a sequence; choose another folder or remove it first"
+            )
         (self.folder / "images").mkdir(parents=True, exist_ok=True)
         self._camera = camera
         self._suffix = image_suffix
@@ -44,7 +46,9 @@ class SequenceWriter:
         entries = camera_yaml(camera)
         if truth_sigma is not None:
             entries["truth_sigma"] = {"w": float(truth_sigma[0]), "v": float(truth_sigma[1])}
-        (self.folder / "camera.yaml").write_text(yaml.safe_dump(entries, sort_keys=False, default_flow_style=None))
+        (self.folder / "camera.yaml").write_text(
+            yaml.safe_dump(entries, sort_keys=False, default_flow_style=None)
+        )
 
     def __enter__(self) -> SequenceWriter:
         return self
@@ -64,7 +68,7 @@ class SequenceWriter:
         depth_m: np.ndarray | None = None,
         twist: np.ndarray | None = None,
     ) -> None:
-        """Add one frame: image uint8 RGB [H, W, 3] or mono [H, W]; depth_m [H, W], NaN or 0 unknown; twist [6] or None."""
+        """Add one frame: image uint8 RGB [H, W, 3] or mono [H, W]; depth_m [H, W], NaN or 0 unknown; twist [6]."""
         if image.shape[:2] != (self._camera.height, self._camera.width):
             raise SequenceError(
                 f"{self.folder}: image {image.shape[1]}x{image.shape[0]} but the camera is "

@@ -27,7 +27,9 @@ class Messages:
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
         stamp = self.make("builtin_interfaces/msg/Time", sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
-        return self.make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id, **({"seq": 7} if self.ros1 else {}))
+        return self.make(
+            "std_msgs/msg/Header", stamp=stamp, frame_id=frame_id, **({"seq": 7} if self.ros1 else {})
+        )
 
     def image(self, stamp_ns: int, pixels: np.ndarray, encoding: str = "rgb8") -> Any:
         return self.make(
@@ -42,7 +44,9 @@ class Messages:
         )
 
     def camera_info(self, stamp_ns: int, width: int, height: int, focal: float) -> Any:
-        roi = self.make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+        roi = self.make(
+            "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
         k = np.array([focal, 0, (width - 1) / 2, 0, focal, (height - 1) / 2, 0, 0, 1])
         matrices = {"D": np.zeros(5), "K": k, "R": np.eye(3).ravel(), "P": np.zeros(12)}
         return self.make(

@@ -16,11 +16,20 @@ def turning(t: np.ndarray, axes: int = 3) -> np.ndarray:
 
 
 def recording(
-    *, offset_s: float, axes: int = 3, noise: float = 0.1, flipped: float = 0.0, scale: float = 1.0, frames: int = 200
+    *,
+    offset_s: float,
+    axes: int = 3,
+    noise: float = 0.1,
+    flipped: float = 0.0,
+    scale: float = 1.0,
+    frames: int = 200,
 ) -> Alignment:
     rng = np.random.default_rng(5)
     gyro_t = np.arange(0, 12, 0.005)
-    gyro = Gyro((gyro_t * 1e9).astype(np.int64) + 10**18, turning(gyro_t, axes) + rng.normal(0, 0.01, (len(gyro_t), 3)))
+    gyro = Gyro(
+        (gyro_t * 1e9).astype(np.int64) + 10**18,
+        turning(gyro_t, axes) + rng.normal(0, 0.01, (len(gyro_t), 3)),
+    )
     camera_t = 1 + np.arange(frames) / 30
     w = scale * turning(camera_t + offset_s, axes) @ ROTATION.T + rng.normal(0, noise, (frames, 3))
     w[rng.random(frames) < flipped] *= -1
@@ -35,7 +44,8 @@ def angle(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("offset_s", [-0.4, -0.0123, 0.0, 0.031, 0.25])
 def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> None:
     found = recording(offset_s=offset_s)
-    assert found.usable and found.frames > 190
+    assert found.usable
+    assert found.frames > 190
     assert abs(found.offset_s - offset_s) < 4 * found.offset_sigma_s < 0.01
     assert angle(found.rotation, ROTATION) < 4 * found.rotation_sigma_rad < np.radians(3)
     assert found.scale == pytest.approx(1, abs=0.03)
@@ -51,7 +61,8 @@ def test_unknown_signs_and_a_wrong_exposure_do_not_matter() -> None:
 
 def test_rotation_about_one_axis_is_not_enough() -> None:
     found = recording(offset_s=0.05, axes=1)
-    assert found.problem is AlignmentProblem.ONE_AXIS_ONLY and not found.usable
+    assert found.problem is AlignmentProblem.ONE_AXIS_ONLY
+    assert not found.usable
 
 
 @pytest.mark.parametrize(

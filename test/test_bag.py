@@ -33,7 +33,8 @@ def test_all_formats_read_alike(bag: Path) -> None:
     assert len(images) == 3
     assert decode_image(images[2])[0, 0].tolist() == [2, 102, 202]
     assert stamp_ns(images[1].header.stamp) == 100_000_000_003_300_000
-    assert infos[0].k[0] == 50.0 and infos[0].distortion_model == "plumb_bob"
+    assert infos[0].k[0] == 50.0
+    assert infos[0].distortion_model == "plumb_bob"
 
 
 def test_messages_come_in_order_of_recording(bag: Path) -> None:
@@ -69,7 +70,9 @@ def test_the_writer_serialises_objects_and_never_overwrites(tmp_path: Path) -> N
     types = get_typestore(Stores.ROS2_JAZZY).types
     time = types["builtin_interfaces/msg/Time"](sec=7, nanosec=8)
     with BagWriter(tmp_path / "out") as writer:
-        writer.write_object("/clock", "rosgraph_msgs/msg/Clock", 9, types["rosgraph_msgs/msg/Clock"](clock=time))
+        writer.write_object(
+            "/clock", "rosgraph_msgs/msg/Clock", 9, types["rosgraph_msgs/msg/Clock"](clock=time)
+        )
     with BagReader(tmp_path / "out") as reader:
         message = next(reader.messages())
         assert reader.decode(message).clock.nanosec == 8

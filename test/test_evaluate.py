@@ -15,7 +15,15 @@ from blur_imu_ros.motion_field import double_angle, grid_points, interaction_mat
 from blur_imu_ros.sequence_writer import SequenceWriter
 
 KEYS = {
-    *("name", "frames", "angular_rmse", "linear_rmse", "angular_zero_rmse", "linear_zero_rmse", "angular_ratio"),
+    *(
+        "name",
+        "frames",
+        "angular_rmse",
+        "linear_rmse",
+        "angular_zero_rmse",
+        "linear_zero_rmse",
+        "angular_ratio",
+    ),
     *("linear_ratio", "axis_ratio", "sign_accuracy", "nees_coverage_95", "exposure_s_fitted", "latency_ms"),
 }
 WIDTH, HEIGHT, STRIDE, FOCAL = 320, 224, 8, 250.8
@@ -54,7 +62,12 @@ def network(folder: Path, *, signed: bool = False, motion: np.ndarray = MOTION) 
 
 
 def sequence(
-    folder: Path, *, frames: int = 4, exposure_s: float | None = EXPOSURE_S, scale: float = 1.0, depth: bool = False
+    folder: Path,
+    *,
+    frames: int = 4,
+    exposure_s: float | None = EXPOSURE_S,
+    scale: float = 1.0,
+    depth: bool = False,
 ) -> Path:
     """Truth is what the network answers, times scale, with the sign of every second frame turned."""
     rng = np.random.default_rng(1)
@@ -70,7 +83,9 @@ def sequence(
 def turning_sequence(folder: Path) -> Path:
     """A texture turned by TURN from frame to frame, forth and, from the fifth frame on, back."""
     noise = np.random.default_rng(2).normal(size=(HEIGHT, WIDTH))
-    texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX).astype(
+        np.uint8
+    )
     pose = np.eye(3)
     with SequenceWriter(folder, CAMERA) as writer:
         for i in range(8):
@@ -91,7 +106,8 @@ def evaluate(*arguments: object) -> dict:
 
 def test_the_camera_of_these_tests_is_the_canonical_one() -> None:
     view = CanonicalView(CAMERA, WIDTH, HEIGHT, FOCAL)
-    assert view.depth_scale == pytest.approx(1) and view.valid.all()
+    assert view.depth_scale == pytest.approx(1)
+    assert view.valid.all()
 
 
 def test_every_key_and_the_exact_answer_with_the_oracle(tmp_path: Path) -> None:
@@ -101,8 +117,10 @@ def test_every_key_and_the_exact_answer_with_the_oracle(tmp_path: Path) -> None:
     assert result["model"] == "double"
     (entry,) = result["sequences"]
     assert entry.keys() >= KEYS
-    assert entry["name"] == "s" and entry["frames"] == 4
-    assert entry["angular_ratio"] < 0.05 and entry["linear_ratio"] < 0.1
+    assert entry["name"] == "s"
+    assert entry["frames"] == 4
+    assert entry["angular_ratio"] < 0.05
+    assert entry["linear_ratio"] < 0.1
     assert entry["sign_accuracy"] == 1.0
     assert entry["exposure_s_fitted"] is None
     assert entry["inverse_depth_abs_rel"] == pytest.approx(0.25, abs=0.01)
@@ -149,7 +167,8 @@ def test_several_sequences_are_pooled(tmp_path: Path) -> None:
 def test_the_published_solve_on_signed_flow(tmp_path: Path) -> None:
     arguments = ("--model", network(tmp_path, signed=True), "--direction", "oracle", "--solver", "published")
     (entry,) = evaluate(sequence(tmp_path / "s"), *arguments)["sequences"]
-    assert entry["angular_ratio"] < 1e-4 and entry["linear_ratio"] < 1e-4
+    assert entry["angular_ratio"] < 1e-4
+    assert entry["linear_ratio"] < 1e-4
     assert entry["nees_coverage_95"] == {"all": None, "w": None}
 
 

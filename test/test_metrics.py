@@ -42,7 +42,7 @@ def random_truth(n: int) -> np.ndarray:
 
 def test_errors_are_pooled_over_axes() -> None:
     truth = np.tile([3.0, 0, 4, 1, 0, 0], (10, 1))
-    estimate = truth + [0.3, 0, 0.4, 0, 0.5, 0]
+    estimate = truth + np.array([0.3, 0, 0.4, 0, 0.5, 0])
     errors = velocity_errors(frames(estimate, truth))
     np.testing.assert_allclose(errors["angular_rmse"], [0.3, 0, 0.4])
     np.testing.assert_allclose(errors["angular_zero_rmse"], [3, 0, 4])
@@ -55,7 +55,8 @@ def test_errors_are_pooled_over_axes() -> None:
 def test_predicting_zero_has_ratio_one() -> None:
     truth = random_truth(50)
     errors = velocity_errors(frames(np.zeros((50, 6)), truth))
-    assert errors["angular_ratio"] == pytest.approx(1) and errors["linear_ratio"] == pytest.approx(1)
+    assert errors["angular_ratio"] == pytest.approx(1)
+    assert errors["linear_ratio"] == pytest.approx(1)
     np.testing.assert_allclose(errors["axis_ratio"], 1)
 
 
@@ -96,7 +97,8 @@ def test_sign_reliability_by_stated_probability() -> None:
     twist = truth * np.where(wrong, -1, 1)[:, None]
     rows = sign_reliability(frames(twist, truth, sign_probability=probability))
     assert [row["frames"] for row in rows] == [500, 0, 0, 0, 500]
-    assert rows[0]["bin"] == [0.5, 0.6] and rows[0]["right"] == pytest.approx(0.55)
+    assert rows[0]["bin"] == [0.5, 0.6]
+    assert rows[0]["right"] == pytest.approx(0.55)
     assert rows[4]["right"] == pytest.approx(rows[4]["stated"])
 
 

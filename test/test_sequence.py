@@ -12,7 +12,11 @@ from blur_imu_ros.sequence_writer import SequenceWriter
 
 TUM = Path(__file__).parents[2] / "shared" / "data" / "tum_fr1_rpy_dev"
 CAMERA = CameraModel(
-    64, 48, np.array([[50.0, 0, 31], [0, 51.0, 24], [0, 0, 1]]), (0.1, -0.05, 0.001, 0.0, 0.0), DistortionModel.PLUMB_BOB
+    64,
+    48,
+    np.array([[50.0, 0, 31], [0, 51.0, 24], [0, 0, 1]]),
+    (0.1, -0.05, 0.001, 0.0, 0.0),
+    DistortionModel.PLUMB_BOB,
 )
 START_NS = 1_305_031_229_528_748_001
 
@@ -47,7 +51,8 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert np.array_equal(read_image(sequence.frames[1].image), image(1))
     np.testing.assert_allclose(sequence.truth[2], np.arange(6) * 0.1 + 2)
     np.testing.assert_allclose(sequence.truth_sigma, [0.1] * 3 + [0.05] * 3)
-    assert sequence.frames[0].depth is not None and sequence.frames[1].depth is None
+    assert sequence.frames[0].depth is not None
+    assert sequence.frames[1].depth is None
     np.testing.assert_allclose(read_depth(sequence.frames[2].depth), 3.5, atol=1e-4)
 
 
@@ -61,13 +66,17 @@ def test_mono_images_and_unknown_depth(tmp_path: Path) -> None:
     assert np.array_equal(read_image(sequence.frames[0].image), grey)
     assert np.isnan(read_depth(sequence.frames[0].depth)[:10]).all()
     assert sequence.frames[0].exposure_s is None
-    assert np.isnan(sequence.truth).all() and not sequence.truth_sigma.any()
+    assert np.isnan(sequence.truth).all()
+    assert not sequence.truth_sigma.any()
     with pytest.raises(SequenceError, match=r"truth\.csv"):
         sequence.require_truth()
 
 
 def test_truth_is_the_nearest_stamp_within_reach(folder: Path) -> None:
-    seconds = [f"{(START_NS + d) // 10**9}.{(START_NS + d) % 10**9:09d}" for d in (-4_000_000, 30_000_000, 40_000_000)]
+    seconds = [
+        f"{(START_NS + d) // 10**9}.{(START_NS + d) % 10**9:09d}"
+        for d in (-4_000_000, 30_000_000, 40_000_000)
+    ]
     rows = [f"{s},{k},,0,0,0,0" for k, s in enumerate(seconds)]
     (folder / "truth.csv").write_text("\n".join(["stamp_s,wx,wy,wz,vx,vy,vz", *rows]) + "\n")
     truth = Sequence.load(folder).truth
@@ -79,16 +88,36 @@ def test_truth_is_the_nearest_stamp_within_reach(folder: Path) -> None:
     ("file", "old", "new", "says"),
     [
         ("frames.csv", "stamp_s,image", "stamp,image", r"frames\.csv, line 1: header.*write stamp_s,image\["),
-        ("frames.csv", "images/000001.png", "images/no.png", r"frames\.csv, line 3: image .*no\.png does not exist"),
+        (
+            "frames.csv",
+            "images/000001.png",
+            "images/no.png",
+            r"frames\.csv, line 3: image .*no\.png does not exist",
+        ),
         ("frames.csv", "images/000001.png", "", r"line 3: no image named"),
         ("frames.csv", "depth/000002.png", "depth/no.png", r"line 4: depth .*does not exist"),
-        ("frames.csv", "0.01,depth/000000.png", "10,depth/000000.png", r"line 3: an exposure_s of 10 is longer"),
-        ("frames.csv", ",0.01,\n", ",10,\n", r"line 3: an exposure_s of 10 is longer than the 0\.033 s.*write seconds"),
+        (
+            "frames.csv",
+            "0.01,depth/000000.png",
+            "10,depth/000000.png",
+            r"line 3: an exposure_s of 10 is longer",
+        ),
+        (
+            "frames.csv",
+            ",0.01,\n",
+            ",10,\n",
+            r"line 3: an exposure_s of 10 is longer than the 0\.033 s.*write seconds",
+        ),
         ("frames.csv", ",0.01,\n", ",-0.01,\n", r"line 3: exposure_s is -0\.01; write positive"),
         ("frames.csv", ",0.01,\n", ",fast,\n", r"line 3: exposure_s is 'fast'; write a number"),
         ("frames.csv", ",0.01,\n", ",nan,\n", r"line 3: exposure_s is nan; write a finite"),
         ("frames.csv", ",0.01,\n", ",0.01,,9\n", r"line 3: 5 fields where the header has 4"),
-        ("frames.csv", "1305031229.561748001", "1305031229.0", r"line 3: stamp_s .* not later than the line before"),
+        (
+            "frames.csv",
+            "1305031229.561748001",
+            "1305031229.0",
+            r"line 3: stamp_s .* not later than the line before",
+        ),
         ("frames.csv", "1305031229.561748001", "noon", r"line 3: stamp_s is 'noon'"),
         ("frames.csv", "1305031229.561748001", "inf", r"line 3: stamp_s is 'inf'"),
         ("truth.csv", "stamp_s,wx", "stamp_s,rx", r"truth\.csv, line 1: header"),

@@ -1,0 +1,162 @@
+"""The player as a process of its own, heard over real DDS."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from bags import write_bag
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistWithCovarianceStamped
+from motion_network import CAMERA, image_of
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_rig import ROOT
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, Imu
+
+from blur_imu_ros.bag import BagReader
+from blur_imu_ros.cli import main
+from blur_imu_ros.sequence_writer import SequenceWriter
+
+
+class Listener:
+    """Subscriptions that keep everything, raw bytes included."""
+
+    def __init__(self, topics: dict[str, type], raw: bool = False) -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("listener", context=self.context)
+        self.heard: dict[str, list] = defaultdict(list)
+        qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+        for topic, kind in topics.items():
+            self.node.create_subscription(kind, topic, self.heard[topic].append, qos, raw=raw)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+
+    def hear(self, player: subprocess.Popen, until: float = 60) -> None:
+        """Spin until the player has ended."""
+        deadline = time.monotonic() + until
+        while player.poll() is None and time.monotonic() < deadline:
+            self.executor.spin_once(0.05)
+        for _ in range(20):
+            self.executor.spin_once(0.02)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def listen():
+    listeners = []
+
+    def make(topics: dict[str, type], **options: bool) -> Listener:
+        listeners.append(Listener(topics, **options))
+        return listeners[-1]
+
+    yield make
+    for listener in listeners:
+        listener.close()
+
+
+def player(*arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-m", "blur_imu_ros.cli", "play", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def sequence(folder: Path, frames: int = 12) -> Path:
+    with SequenceWriter(folder, CAMERA) as writer:
+        for i in range(frames):
+            twist = np.array([0.5, 0, 0, 0, 0, 0.1])
+            stamp = 10**18 + i * 50_000_000
+            writer.add(stamp, image_of(twist * 0.01), exposure_s=0.01, twist=twist)
+    return folder
+
+
+def test_a_sequence_plays_as_its_camera_would_have(tmp_path: Path, listen) -> None:
+    topics = {
+        "/camera/image_raw": Image,
+        "/camera/camera_info": CameraInfo,
+        "/camera/exposure": DiagnosticArray,
+        "/truth/twist": TwistWithCovarianceStamped,
+        "/clock": Clock,
+    }
+    listener = listen(topics)
+    process = player(sequence(tmp_path / "s"), "--wait", 20)
+    listener.hear(process)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "12 messages of /camera/image_raw" in output
+    images, infos = listener.heard["/camera/image_raw"], listener.heard["/camera/camera_info"]
+    assert len(images) == len(infos) == 12
+    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in images]
+    assert stamps == [10**18 + i * 50_000_000 for i in range(12)]
+    assert images[0].encoding == "rgb8"
+    assert bytes(images[0].data) == image_of(np.array([0.005, 0, 0, 0, 0, 0.001])).tobytes()
+    assert infos[0].k[0] == CAMERA.matrix[0, 0]
+    assert infos[0].distortion_model == "plumb_bob"
+    value = listener.heard["/camera/exposure"][3].status[0].values[0]
+    assert (value.key, float(value.value)) == ("ExposureTime", 10_000.0)
+    assert listener.heard["/truth/twist"][0].twist.twist.angular.x == 0.5
+    ticks = [m.clock.sec * 10**9 + m.clock.nanosec for m in listener.heard["/clock"]]
+    assert ticks == sorted(ticks)
+    assert ticks[-1] == stamps[-1]
+
+
+@pytest.mark.parametrize("kind", ["rosbag1", "sqlite3"])
+def test_a_bag_plays_byte_for_byte(tmp_path: Path, listen, kind: str) -> None:
+    bag = write_bag(tmp_path, kind)
+    with BagReader(bag) as reader:
+        recorded = [bytes(m.data) for m in reader.messages(["/imu"])]
+    listener = listen({"/other": Imu, "/camera/image_raw": Image}, raw=True)
+    process = player(
+        bag, "--topics", "/imu", "--remap", "/imu:=/other", "--rate", 0.2, "--wait", 20, "--no-clock"
+    )
+    listener.hear(process)
+    assert process.communicate()[0] == "30 messages of /other\n"
+    assert [bytes(data) for data in listener.heard["/other"]] == recorded
+    assert not listener.heard["/camera/image_raw"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_loop_goes_on_until_it_is_interrupted(tmp_path: Path, listen, number: int) -> None:
+    listener = listen({"/camera/image_raw": Image})
+    process = player(sequence(tmp_path / "s", frames=3), "--loop", "--rate", 5, "--wait", 20)
+    deadline = time.monotonic() + 60
+    while len(listener.heard["/camera/image_raw"]) < 8 and time.monotonic() < deadline:
+        listener.executor.spin_once(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert len(listener.heard["/camera/image_raw"]) >= 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--topics", "/nothing"], "no messages of /nothing; it has /camera/camera_info"),
+        (["--remap", "/imu"], "write OLD:=NEW"),
+        (["--remap", "/no:=/new"], "/no is not played; it can be /camera/camera_info"),
+        (["--rate", "0"], "--rate 0"),
+        (["--rate", "nan"], "--rate nan"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main(["play", str(write_bag(tmp_path, "mcap")), *arguments]) == 2
+    errors = capfd.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert says in errors[0]
