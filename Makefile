@@ -28,6 +28,9 @@ demo: $(VENV)/runtime.stamp ## Play the recording that ships here through the re
 test: $(VENV)/test.stamp ## Run the whole test suite
 	$(BIN)/python -m pytest
 
+soak: $(VENV)/test.stamp ## Run the node for half an hour at 60 Hz and watch its memory (SOAK_MINUTES=6 at least)
+	$(BIN)/python -m pytest -s --timeout 0 test/soak.py
+
 lint: $(VENV)/test.stamp ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -66,4 +69,4 @@ $(VENV)/test.stamp: $(VENV)/runtime.stamp requirements/training.txt
 		--requirement requirements/training.txt
 	@touch $@
 
-.PHONY: help demo test lint colcon lock clean
+.PHONY: help demo test soak lint colcon lock clean
