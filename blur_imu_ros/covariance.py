@@ -3,13 +3,13 @@
 import numpy as np
 
 from .motion_field import Array
+from .motion_points import ComplexArray
 
 _RIDGE = 1e-12
 
 
 def inverse_information(information: Array) -> Array:
-    """Inverse of a symmetric positive semi-definite matrix [6, 6], scaled to unit diagonal first; large, never infinite,
-    where the matrix says nothing."""
+    """Inverse of a symmetric positive semi-definite matrix [6, 6]; large, never infinite, where it says nothing."""
     diagonal = np.diag(information)
     scale = 1 / np.sqrt(np.maximum(diagonal, _RIDGE * max(float(diagonal.max()), np.finfo(np.float64).tiny)))
     values, vectors = np.linalg.eigh(information * scale[:, None] * scale)
@@ -17,12 +17,13 @@ def inverse_information(information: Array) -> Array:
     return half @ half.T
 
 
-def rest_information(matrix: Array, min_blur_px: float) -> Array:
+def rest_information(rows_px: ComplexArray, min_blur_px: float) -> Array:
     """Information [6, 6] of an image that only says "the flow is below `min_blur_px`", however many points agree.
 
-    matrix: [2, 6, N]. One point's worth for the whole image: at rest, errors of a network are common to all its points.
+    rows_px: [6, N] flow per unit of motion. One point's worth for the whole image: near rest a network's errors are
+    common to all its points.
     """
-    return (matrix[0] @ matrix[0].T + matrix[1] @ matrix[1].T) / (matrix.shape[2] * min_blur_px**2)
+    return (rows_px @ rows_px.conj().T).real / (rows_px.shape[1] * min_blur_px**2)
 
 
 def common_mode(twist: Array, exposure_relative_sigma: float, depth_scale_sigma: float) -> Array:

@@ -25,7 +25,7 @@ from .direction import (
 from .errors import ConfigurationError
 from .model_spec import ModelSpec
 from .motion_field import Array, grid_points
-from .motion_points import motion_points
+from .motion_points import PointGeometry
 from .network import Prediction
 from .velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
@@ -185,7 +185,9 @@ class BlurImuEstimator:
             spec, border = self.network.spec, self.options.solver.border_px
             view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
             inside = (np.abs(self._x) <= spec.width / 2 - border) & (np.abs(self._y) <= spec.height / 2 - border)
-            self._valid = view.valid_on_grid(spec.stride).ravel() & inside
+            valid = view.valid_on_grid(spec.stride).ravel() & inside
+            maximum = self.options.solver.max_points
+            self._points = PointGeometry(self._x, self._y, view.focal_px, valid, maximum)
             self._outside = np.where(view.valid, 0, np.nan).astype(np.float32)
             self._camera_key, self.last_view = key, view
             self.reset()
@@ -197,17 +199,12 @@ class BlurImuEstimator:
         """Velocity up to sign. The network's depth was learnt at the canonical focal length: a view that zooms in by
         `depth_scale` makes everything look that much nearer."""
         inverse_depth = prediction.inverse_depth.ravel() / view.depth_scale
-        points = motion_points(
+        points = self._points.points(
             prediction.flow,
             np.exp(prediction.flow_log_sigma),
             inverse_depth,
             np.exp(prediction.inverse_depth_log_sigma) / view.depth_scale,
-            representation=prediction.representation,
-            x=self._x,
-            y=self._y,
-            focal_px=view.focal_px,
-            valid=self._valid,
-            maximum=self.options.solver.max_points,
+            prediction.representation,
         )
         spec = self.network.spec
         calibration = Calibration(

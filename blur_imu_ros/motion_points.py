@@ -1,4 +1,8 @@
-"""The points a velocity is solved from: the network's grids reduced to flat arrays of usable measurements."""
+"""The points a velocity is solved from: the network's grids reduced to flat arrays of usable measurements.
+
+Inside the solver a flow (u, v) is the complex number u + iv. Turning into the frame of another flow is then one product,
+and the sign-free form of a flow is Q(f) = f^2 / |f|.
+"""
 
 from dataclasses import dataclass
 
@@ -7,50 +11,108 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import ImageError
 from .model_spec import FlowRepresentation
-from .motion_field import Array, double_angle, flow_up_to_sign, rotation_rows, translation_rows
+from .motion_field import Array, rotation_rows, translation_rows
+
+ComplexArray = NDArray[np.complex128]
 
 MINIMUM_POINTS = 12
 _MINIMUM_SIGMA_PX = 1e-6
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
 class MotionPoints:
-    """N measurements of one image; pixels of the canonical view, metres.
+    """N measurements of one image, in random order and in units of each point's sigma.
 
-    q: [2, N] sign-free flow (px); flow: [2, N] the same as a flow whose sign is arbitrary; sigma: [N] px per component of
-    the emitted representation; noise_on_flow: True where the network emitted signed flow, so that the noise sits on f
-    and not on q; matrix: [2, 6, N] interaction rows; depth_slope: [2, 3, N]
-    change of the flow per standard deviation of the inverse depth and per metre of translation; grid_count: usable
-    points of the grid before thinning, >= N.
+    q: [N] sign-free flow; flow: [N] the same as a flow of arbitrary sign; noise_on_flow: the network emitted signed flow,
+    so the noise sits on f and not on q; rows: [6, N] flow per rad or m of motion; depth_rows: [3, N] change of the flow
+    per metre of translation and standard deviation of the inverse depth; sigma: [N] px per component of the emitted
+    representation; grid_count: usable points of the grid before thinning, >= N.
     """
 
-    q: Array
-    flow: Array
-    sigma: Array
+    q: ComplexArray
+    flow: ComplexArray
     noise_on_flow: bool
-    matrix: Array
-    depth_slope: Array
+    rows: ComplexArray
+    depth_rows: ComplexArray
+    sigma: Array
     grid_count: int
 
     @property
     def count(self) -> int:
-        return int(self.q.shape[1])
+        return self.q.size
 
-    def thinned(self, target: int) -> "MotionPoints":
-        """About `target` of the points, spread evenly over the image; self where there are no more than that."""
-        step = self.count / max(target, 1)
-        if step <= 1:
-            return self
-        keep = (np.arange(target) * step).astype(np.intp)
+    def first(self, count: int) -> "MotionPoints":
+        """A random sample of the points, without copying."""
         return MotionPoints(
-            self.q[:, keep],
-            self.flow[:, keep],
-            self.sigma[keep],
+            self.q[:count],
+            self.flow[:count],
             self.noise_on_flow,
-            np.ascontiguousarray(self.matrix[:, :, keep]),
-            np.ascontiguousarray(self.depth_slope[:, :, keep]),
+            self.rows[:, :count],
+            self.depth_rows[:, :count],
+            self.sigma[:count],
             self.grid_count,
         )
+
+
+class PointGeometry:
+    """What of the points depends on the camera alone: which cells of the grid are used, and where they look.
+
+    x, y: [N] px from the principal point; focal_px: of the view; valid: cells to use; maximum: a random sample of this
+    many is kept. Raises ImageError when fewer than 12 cells are left.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        focal_px: float,
+        valid: NDArray[np.bool_] | None = None,
+        maximum: int | None = None,
+    ) -> None:
+        index = np.arange(x.size) if valid is None else np.flatnonzero(valid)
+        _check_count(index.size, x.size)
+        self._grid_count = index.size
+        self._index = np.random.default_rng(0).permutation(index)[:maximum]
+        x, y = x[self._index], y[self._index]
+        self._rotation = _complex_rows(rotation_rows(x, y, focal_px))
+        self._translation = _complex_rows(translation_rows(x, y, focal_px))
+
+    def points(
+        self,
+        flow: ArrayLike,
+        flow_sigma: ArrayLike,
+        inverse_depth: ArrayLike,
+        inverse_depth_sigma: ArrayLike,
+        representation: FlowRepresentation,
+    ) -> MotionPoints:
+        """The measurements of one prediction; see `motion_points`."""
+        measured = np.asarray(flow, dtype=np.float64).reshape(2, -1)[:, self._index]
+        sigma = np.maximum(self._pick(flow_sigma), _MINIMUM_SIGMA_PX)
+        depth, depth_sigma = self._pick(inverse_depth), self._pick(inverse_depth_sigma)
+        emitted = (measured[0] + 1j * measured[1]) / sigma
+        length = np.abs(emitted)
+        if representation is FlowRepresentation.SIGNED:
+            q, half = emitted * emitted / np.maximum(length, _TINY), emitted
+        else:
+            # The bisector of q and the positive u axis; it vanishes only where q points straight along -u.
+            q, half = emitted, emitted + length
+            size = np.abs(half)
+            half = np.where(size > 1e-9 * length, half * (length / np.maximum(size, _TINY)), 1j * length)
+        points = MotionPoints(
+            q=q,
+            flow=half,
+            noise_on_flow=representation is FlowRepresentation.SIGNED,
+            rows=np.concatenate([self._rotation / sigma, self._translation * (depth / sigma)]),
+            depth_rows=self._translation * (depth_sigma / sigma),
+            sigma=sigma,
+            grid_count=self._grid_count,
+        )
+        usable = np.isfinite(length + sigma + depth + depth_sigma) & (depth >= 0)
+        return points if usable.all() else _only(points, usable)
+
+    def _pick(self, grid: ArrayLike) -> Array:
+        return np.asarray(grid, dtype=np.float64).ravel()[self._index]
 
 
 def motion_points(
@@ -70,34 +132,34 @@ def motion_points(
 
     flow: [2, h, w] or [2, N] px, signed or double-angle; flow_sigma: [h, w] px per component of that representation;
     inverse_depth and its sigma: [h, w] 1/m; x, y: [N] px from the principal point; focal_px: of the view; valid: points
-    to use; maximum: thin evenly to this many. Points that are not finite are dropped.
+    to use; maximum: keep a random sample of this many. Points that are not finite or of negative depth are dropped.
     Raises ImageError when fewer than 12 points are left.
     """
-    flow = np.asarray(flow, dtype=np.float64).reshape(2, -1)
-    sigma = np.asarray(flow_sigma, dtype=np.float64).ravel()
-    depth = np.asarray(inverse_depth, dtype=np.float64).ravel()
-    depth_sigma = np.asarray(inverse_depth_sigma, dtype=np.float64).ravel()
-    usable = np.isfinite(flow[0] + flow[1] + sigma + depth + depth_sigma) & (depth >= 0)
-    if valid is not None:
-        usable &= valid.ravel()
-    index = np.flatnonzero(usable)
-    if index.size < MINIMUM_POINTS:
-        raise ImageError(
-            f"only {index.size} of {usable.size} points of the flow grid are usable (inside the view, finite, depth not "
-            f"negative) and {MINIMUM_POINTS} are needed: check the intrinsics, the border and the model"
-        )
-    grid_count = index.size
-    if maximum is not None and grid_count > maximum:
-        index = index[(np.arange(maximum) * (grid_count / maximum)).astype(np.intp)]
-    signed = representation is FlowRepresentation.SIGNED
-    chosen = flow[:, index]
-    rotation, translation = rotation_rows(x[index], y[index], focal_px), translation_rows(x[index], y[index], focal_px)
+    geometry = PointGeometry(x, y, focal_px, valid, maximum)
+    return geometry.points(flow, flow_sigma, inverse_depth, inverse_depth_sigma, representation)
+
+
+def _complex_rows(rows: Array) -> ComplexArray:
+    return rows[0] + 1j * rows[1]
+
+
+def _only(points: MotionPoints, usable: NDArray[np.bool_]) -> MotionPoints:
+    count = int(np.count_nonzero(usable))
+    _check_count(count, usable.size)
     return MotionPoints(
-        q=np.ascontiguousarray(double_angle(chosen.T).T) if signed else chosen,
-        flow=chosen if signed else np.ascontiguousarray(flow_up_to_sign(chosen.T).T),
-        sigma=np.maximum(sigma[index], _MINIMUM_SIGMA_PX),
-        noise_on_flow=signed,
-        matrix=np.concatenate([rotation, translation * depth[index]], axis=1),
-        depth_slope=translation * depth_sigma[index],
-        grid_count=grid_count,
+        points.q[usable],
+        points.flow[usable],
+        points.noise_on_flow,
+        np.ascontiguousarray(points.rows[:, usable]),
+        np.ascontiguousarray(points.depth_rows[:, usable]),
+        points.sigma[usable],
+        points.grid_count * count // usable.size,
     )
+
+
+def _check_count(count: int, total: int) -> None:
+    if count < MINIMUM_POINTS:
+        raise ImageError(
+            f"only {count} of {total} points of the flow grid are usable (inside the view, finite, depth not negative) and "
+            f"{MINIMUM_POINTS} are needed: check the intrinsics, the border and the model"
+        )

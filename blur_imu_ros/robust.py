@@ -8,6 +8,7 @@ from .motion_field import Array
 
 # Median of the length of a standard normal 2-vector (Rayleigh).
 RAYLEIGH_MEDIAN = float(np.sqrt(2 * np.log(2)))
+_OUTLIER_FLOOR = 9.0
 
 
 def tukey_weight(distance2: Array, scale2: Array, tuning: float) -> Array:
@@ -16,10 +17,15 @@ def tukey_weight(distance2: Array, scale2: Array, tuning: float) -> Array:
     return inside * inside
 
 
-def tukey_cost(distance2: Array, scale2: Array, tuning: float) -> Array:
-    """Tukey's cost with the curvature of d^2 / s^2 at zero; at most c^2 / 3."""
-    inside = np.maximum(1 - distance2 / (tuning * tuning * scale2), 0.0)
-    return tuning * tuning / 3 * (1 - inside * inside * inside)
+def mixture_cost(distance2: Array, log_det: Array, scale2: float, spread2: float) -> Array:
+    """Minus two log likelihood [H] of points that are Gaussian inliers or come from a broad density of outliers.
+
+    distance2, log_det: [H, N]; scale2: variance of the inliers; spread2: variance of the measurements altogether. Unlike
+    a bounded weight it lets hypotheses with different covariances compete: an inlier pays for its log determinant.
+    """
+    outlier = max(_OUTLIER_FLOOR, 2 + 2 * np.log(spread2 / scale2))
+    excess = distance2 / scale2 + log_det - outlier
+    return np.sum(excess - 2 * np.logaddexp(0.0, excess / 2), axis=1)
 
 
 @lru_cache(maxsize=8)

@@ -2,28 +2,48 @@
 
 import numpy as np
 
+from .linearise import predicted_flow, squared
 from .motion_field import Array
 from .motion_points import MotionPoints
 
+_TINY = np.finfo(np.float64).tiny
 
-def start_motions(points: MotionPoints, count: int) -> Array:
-    """The `count` motions that best explain the directions of the flow, [count, 6] (rad, m), scaled to its length.
+
+def start_motions(points: MotionPoints, per_region: int) -> Array:
+    """Motions that best explain the directions of the flow in parts of the image, [K, 6] (rad, m), scaled to its length.
 
     True flow is parallel to the measured axis, so n_i^T A_i p = 0 for the axis normals n_i. The motions are the
     eigenvectors of that normal matrix with the smallest share of flow energy across the axes: energy, and not the
-    Euclidean length of p, makes metres, radians and badly observed directions comparable.
+    Euclidean length of p, makes metres, radians and badly observed directions comparable. Parts of the image are tried
+    beside the whole, for one of them may be free of the moving object that spoils the others.
     """
-    rows_u, rows_v = points.matrix
-    length2 = points.flow[0] ** 2 + points.flow[1] ** 2
-    # The axis of a flow no longer than its noise is anybody's guess.
-    weight = length2 / (length2 + 4 * points.sigma**2) / points.sigma**2
+    length2 = squared(points.flow)
     length = np.sqrt(length2)
-    across = (points.flow[0] * rows_v - points.flow[1] * rows_u) / np.maximum(length, 1e-12)
-    misfit = (weight * across) @ across.T
-    energy = (weight * rows_u) @ rows_u.T + (weight * rows_v) @ rows_v.T
-    energy += np.diag(1e-9 * np.diag(energy) + np.finfo(np.float64).tiny)
-    whitener = np.linalg.inv(np.linalg.cholesky(energy)).T
-    _, vectors = np.linalg.eigh(whitener.T @ misfit @ whitener)
-    motions = (whitener @ vectors[:, :count]).T
-    predicted = np.sqrt((motions @ rows_u) ** 2 + (motions @ rows_v) ** 2)
-    return motions * (np.median(length) / np.maximum(np.median(predicted, axis=1), np.finfo(np.float64).tiny))[:, None]
+    axis = points.flow / np.maximum(length, _TINY)
+    across = (points.rows * axis.conj()).imag
+    # The axis of a flow no longer than its noise is anybody's guess.
+    weight = _regions(points) * (length2 / (length2 + 4))
+    misfit = _normal_matrices(weight, across[:, None] * across)
+    energy = _normal_matrices(weight, (points.rows[:, None] * points.rows.conj()).real)
+    energy += (1e-9 * np.einsum("rii->ri", energy) + _TINY)[:, :, None] * np.eye(6)
+    whitener = np.linalg.inv(np.linalg.cholesky(energy))
+    _, vectors = np.linalg.eigh(whitener @ misfit @ whitener.transpose(0, 2, 1))
+    best = whitener.transpose(0, 2, 1) @ vectors[:, :, :per_region]
+    motions = best.transpose(0, 2, 1).reshape(-1, 6)
+    predicted = np.median(np.abs(predicted_flow(motions, points.rows)), axis=1)
+    return motions * (np.median(length) / np.maximum(predicted, _TINY))[:, None]
+
+
+def _regions(points: MotionPoints) -> Array:
+    """Indicator [R, N] of the whole image, its halves, its middle and its rim."""
+    # Rotation about the optical axis moves a point at (x, y) by (y, -x).
+    position = 1j * points.rows[2] * points.sigma
+    x, y = position.real, position.imag
+    radius2 = squared(position)
+    inner = radius2 < np.median(radius2)
+    return np.array([np.ones(points.count), x < 0, x >= 0, y < 0, y >= 0, inner, ~inner])
+
+
+def _normal_matrices(weight: Array, products: Array) -> Array:
+    """Weighted sums [R, 6, 6] of products [6, 6, N] with weights [R, N]."""
+    return (weight @ products.reshape(36, -1).T).reshape(-1, 6, 6)

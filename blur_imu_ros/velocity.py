@@ -5,15 +5,16 @@ the flow (start.py), Gauss-Newton with redescending weights and a weak prior, co
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .covariance import common_mode, condition_number, inverse_information, rest_information
 from .errors import ConfigurationError, ExposureError
-from .linearise import linearise
+from .linearise import linearise, squared
 from .motion_field import Array
 from .motion_points import MotionPoints
-from .robust import residual_scale, tukey_cost, tukey_information, tukey_weight
+from .robust import mixture_cost, residual_scale, tukey_information, tukey_weight
 from .start import start_motions
 
 # Steps below this share of a standard deviation (squared) change nothing.
@@ -21,15 +22,25 @@ _CONVERGED = 1e-4
 _SCALE_FLOOR = 1e-9
 
 
+class _Stage(NamedTuple):
+    """A round of the search: how many points and iterations, and how many of the motions go on."""
+
+    points: int
+    iterations: int
+    survivors: int
+
+
+_SEARCH = (_Stage(150, 2, 4), _Stage(400, 4, 1))
+
+
 @dataclass(frozen=True)
 class SolverOptions:
     """Options of the solve. An infinite prior turns it off and gives plain least squares.
 
     prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis; exposure_relative_sigma:
-    relative error of the exposure time; border_px: margin of the canonical view left out; max_points: the grid is thinned
-    evenly to this many; search_points, hypotheses: size of the search for the start; max_iterations: of the final
-    refinement; tukey: residuals beyond this many scales are rejected; min_residual_scale: the covariance never assumes
-    residuals smaller than this share of the sigmas.
+    relative error of the exposure time; border_px: margin of the canonical view left out; max_points: a random sample of
+    this many points is used; max_iterations: of the final refinement; tukey: residuals beyond this many scales are
+    rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the sigmas.
     """
 
     prior_angular_rad_s: float = 5.0
@@ -37,15 +48,12 @@ class SolverOptions:
     exposure_relative_sigma: float = 0.05
     border_px: float = 8.0
     max_points: int = 4480
-    search_points: int = 400
-    hypotheses: int = 3
     max_iterations: int = 8
-    tukey: float = 4.0
+    tukey: float = 3.0
     min_residual_scale: float = 0.3
 
     def __post_init__(self) -> None:
-        positive = ("prior_angular_rad_s", "prior_linear_m_s", "max_points", "search_points", "hypotheses")
-        for name in (*positive, "max_iterations", "tukey"):
+        for name in ("prior_angular_rad_s", "prior_linear_m_s", "max_points", "max_iterations", "tukey"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"solver option {name} is {getattr(self, name)}: give a positive number")
         for name in ("exposure_relative_sigma", "border_px", "min_residual_scale"):
@@ -99,53 +107,61 @@ def solve_velocity(
     sigmas = np.repeat([options.prior_angular_rad_s, options.prior_linear_m_s], 3) * exposure_s
     prior = 1 / sigmas**2
 
-    motion = _search(points, prior, fraction, options)
+    motion = _search(points, prior, fraction, options.tukey)
     if motion.any():
-        motion, scale = _refine(points, motion[None], prior, fraction, options.max_iterations, options.tukey)
-        motion = motion[0]
+        motion = _refine(points, motion[None], prior, fraction, options.tukey, options.max_iterations)[0]
     return _describe(points, motion, exposure_s, prior, fraction, calibration, options)
 
 
-def _search(points: MotionPoints, prior: Array, fraction: float, options: SolverOptions) -> Array:
-    """The best of several starts refined on a thinned field, or exactly zero where standing still explains it better."""
-    few = points.thinned(options.search_points)
-    fraction = min(1.0, fraction * points.count / few.count)
-    motions, _ = _refine(few, start_motions(few, options.hypotheses), prior, fraction, 10, options.tukey)
-    model = linearise(few, motions, np.ones((len(motions), 1)))
-    still = np.sum(few.q**2, axis=0) / few.sigma**2
-    distance2 = np.vstack([model.distance2, still])
-    log_det = np.vstack([model.log_det, 4 * np.log(few.sigma)])
+def _search(points: MotionPoints, prior: Array, fraction: float, tukey: float) -> Array:
+    """The best of many starts, refined on ever more points as they grow fewer; exactly zero where standing still explains
+    the field better."""
+    motions = start_motions(points.first(_SEARCH[0].points), 2)
+    for stage in _SEARCH:
+        few = points.first(stage.points)
+        share = min(1.0, fraction * points.count / few.count)
+        motions = _refine(few, motions, prior, share, tukey, stage.iterations)
+        motions = motions[np.argsort(_costs(few, motions, prior, share))[: stage.survivors]]
     motions = np.vstack([motions, np.zeros(6)])
-    scale2 = np.maximum(residual_scale(distance2).min(), _SCALE_FLOOR) ** 2
-    misfit = np.sum(tukey_cost(distance2, scale2, options.tukey) + log_det, axis=1)
-    return motions[np.argmin(fraction * misfit + motions**2 @ prior)]
+    return motions[np.argmin(_costs(few, motions, prior, share))]
+
+
+def _costs(points: MotionPoints, motions: Array, prior: Array, fraction: float) -> Array:
+    """Robust negative log posterior [H] (times two) of motions [H, 6], at the residual scale of the best of them."""
+    model = linearise(points, motions)
+    still = ~motions.any(axis=1)
+    distance2 = np.where(still[:, None], squared(points.q), model.distance2)
+    scale2 = max(float(residual_scale(distance2).min()), _SCALE_FLOOR) ** 2
+    spread2 = float(np.mean(squared(points.q))) / 2
+    return fraction * mixture_cost(distance2, model.log_det, scale2, spread2) + motions**2 @ prior
 
 
 def _refine(
-    points: MotionPoints, motion: Array, prior: Array, fraction: float, iterations: int, tukey: float
-) -> tuple[Array, Array]:
-    """Gauss-Newton on each of the motions [H, 6]; returns them with their residual scales [H, 1]."""
+    points: MotionPoints, motion: Array, prior: Array, fraction: float, tukey: float, iterations: int
+) -> Array:
+    """Gauss-Newton with redescending weights on each of the motions [H, 6]."""
     scale = np.ones((len(motion), 1))
     for _ in range(iterations):
         model = linearise(points, motion, np.minimum(scale, 1.0))
         scale = np.maximum(residual_scale(model.distance2), _SCALE_FLOOR)
-        robust = tukey_weight(model.distance2, scale**2, tukey)
+        robust = tukey_weight(model.distance2, scale * scale, tukey)
         # The prior weighs as much as scale^2 / fraction points of unit sigma.
-        weight = scale**2 / fraction * prior
-        gradient = model.gradient(points.matrix, robust) - weight * motion
-        information = model.information(points.matrix, robust) + weight[:, :, None] * np.eye(6)
-        step = _solve(information, gradient)
+        weight = scale * scale / fraction * prior
+        gradient = model.gradient(points.rows, robust) - weight * motion
+        step = _solve(model.information(points.rows, robust), weight, gradient)
         motion = motion + step
         if np.all(np.sum(step * gradient, axis=1) < _CONVERGED * scale[:, 0] ** 2):
             break
-    return motion, scale
+    return motion
 
 
-def _solve(information: Array, gradient: Array) -> Array:
-    """Solve [H, 6, 6] x = [H, 6], columns scaled to one, with a ridge that only matters where nothing is observed."""
-    diagonal = np.einsum("hii->hi", information)
+def _solve(information: Array, weight: Array, gradient: Array) -> Array:
+    """Solve ([H, 6, 6] + diag([H, 6])) x = [H, 6], columns scaled to one, with a ridge that only matters where nothing is
+    observed."""
+    diagonal = information.reshape(-1, 36)[:, ::7] + weight
     scale = 1 / np.sqrt(np.maximum(diagonal, np.finfo(np.float64).tiny))
-    scaled = information * scale[:, :, None] * scale[:, None, :] + 1e-13 * np.eye(6)
+    scaled = information * scale[:, :, None] * scale[:, None]
+    scaled.reshape(-1, 36)[:, ::7] = diagonal * scale * scale + 1e-13
     return np.linalg.solve(scaled, (gradient * scale)[..., None])[..., 0] * scale
 
 
@@ -159,29 +175,27 @@ def _describe(
     options: SolverOptions,
 ) -> VelocitySolution:
     """Covariance, observability and the figures of merit of a solved motion [6] (rad, m)."""
-    scale = np.ones((1, 1))
-    model = linearise(points, motion[None], scale, marginal=True)
-    distance2 = model.distance2 if motion.any() else (np.sum(points.q**2, axis=0) / points.sigma**2)[None]
+    model = linearise(points, motion[None], marginal=True)
+    distance2 = model.distance2 if motion.any() else squared(points.q)[None]
     scale = np.maximum(residual_scale(distance2), options.min_residual_scale)
-    robust = tukey_weight(distance2, scale**2, options.tukey)
-    data = model.information(points.matrix, robust)[0] * (tukey_information(options.tukey) * fraction / scale[0, 0] ** 2)
+    robust = tukey_weight(distance2, scale * scale, options.tukey)
+    per_point = tukey_information(options.tukey) * fraction / scale[0, 0] ** 2
+    data = model.information(points.rows, robust)[0] * per_point
     covariance = inverse_information(data + np.diag(prior))
 
-    blur_px = float(np.median(model.length))
+    blur_px = float(np.median(model.length[0] * points.sigma))
     if blur_px < calibration.min_blur_px:
-        covariance += inverse_information(rest_information(points.matrix, calibration.min_blur_px) + np.diag(prior))
+        at_rest = rest_information(points.rows * points.sigma, calibration.min_blur_px)
+        covariance += inverse_information(at_rest + np.diag(prior))
     twist = motion / exposure_s
     widen = np.sqrt(np.asarray(calibration.covariance_scale)) / exposure_s
-    covariance = covariance * widen[:, None] * widen
-    residual = np.median(np.sqrt(distance2[0]) * points.sigma)
-    with np.errstate(divide="ignore"):
-        observability = np.clip(1 - np.diag(covariance) * exposure_s**2 * prior, 0.0, 1.0)
+    common = common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma)
     return VelocitySolution(
         twist=twist,
-        covariance=covariance + common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma),
-        observability=observability,
+        covariance=covariance * widen[:, None] * widen + common,
+        observability=np.clip(1 - np.diag(covariance) * prior, 0.0, 1.0),
         condition=condition_number(data),
         points_used=int(np.count_nonzero(robust)),
-        residual_px=float(residual),
+        residual_px=float(np.median(np.sqrt(distance2[0]) * points.sigma)),
         blur_px=blur_px,
     )
