@@ -1,0 +1,63 @@
+"""Trajectories that took long to compute, kept by the content of the sequence they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from ..sequence import Sequence
+from .trajectory import Trajectory, read_tum, write_tum
+
+REVISION = 1
+"""Raise it when a baseline changes: what was kept of the older one is then not found any more."""
+
+
+def default_folder() -> Path:
+    """Where results are kept unless the user says otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "blur_imu_ros" / "benchmark"
+
+
+class TrajectoryCache:
+    """A folder per sequence and method: one TUM file per trajectory, and done.json, written last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, sequence: Sequence, method: str) -> tuple[list[Trajectory], float] | None:
+        """Trajectories and the seconds they took, None where they are not kept."""
+        entry = self._entry(sequence, method)
+        if not (entry / "done.json").is_file():
+            return None
+        done = json.loads((entry / "done.json").read_text(encoding="utf-8"))
+        return [read_tum(entry / name) for name in done["trajectories"]], float(done["seconds"])
+
+    def keep(self, sequence: Sequence, method: str, trajectories: list[Trajectory], seconds: float) -> None:
+        """Keep trajectories, whole or not at all."""
+        entry = self._entry(sequence, method)
+        entry.mkdir(parents=True, exist_ok=True)
+        names = [f"{i}.tum" for i in range(len(trajectories))]
+        for name, trajectory in zip(names, trajectories, strict=True):
+            write_tum(trajectory, entry / name)
+        done = {"sequence": sequence.name, "seconds": seconds, "trajectories": names}
+        with tempfile.NamedTemporaryFile("w", dir=entry, delete=False, encoding="utf-8") as file:
+            json.dump(done, file)
+        os.replace(file.name, entry / "done.json")
+
+    def _entry(self, sequence: Sequence, method: str) -> Path:
+        return self.folder / f"{method}-r{REVISION}-{_fingerprint(sequence.folder.resolve())}"
+
+
+@cache
+def _fingerprint(folder: Path) -> str:
+    """Of everything a baseline sees: intrinsics, stamps, images."""
+    digest = hashlib.sha256()
+    images = sorted((folder / "images").rglob("*")) if (folder / "images").is_dir() else []
+    for path in [folder / "camera.yaml", folder / "frames.csv", *images]:
+        if path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:24]

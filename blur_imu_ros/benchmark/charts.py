@@ -1,0 +1,140 @@
+"""Plots of the accuracy benchmark: velocities against time, error against blur, and whether the covariance is true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..plots import AXES
+from .reliability import PARTS, inside_probability
+from .scores import BIN_EDGES_PX, MethodFrames
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PARTS = (("angular velocity", "rad/s", slice(0, 3)), ("linear velocity", "m/s", slice(3, 6)))
+_TRUTH, _OURS = "#30343f", "#d1495b"
+_OTHERS = ("#00798c", "#edae49", "#66a182", "#8d6a9f", "#5c6672")
+
+
+def accuracy_charts(names: list[str], entries: list[list[MethodFrames]]) -> dict[str, Figure]:
+    """Figures by file name, from the methods' frames [sequence][method], ours first."""
+    pooled = [MethodFrames.pool(list(parts)) for parts in zip(*entries, strict=True)]
+    charts = {"error_against_blur": error_against_blur(pooled), "reliability": reliability(names, entries)}
+    for name, methods in zip(names, entries, strict=True):
+        charts[f"series_{name}"] = series(name, methods)
+    return charts
+
+
+def series(name: str, methods: list[MethodFrames]) -> Figure:
+    """The six velocities of one sequence: truth, ours with its 2-sigma band, and the others."""
+    figure, axes = _figure(3, 2, (13, 6.5), sharex=True)
+    frames = methods[0].frames
+    seconds = (frames.stamps_ns - frames.stamps_ns[0]) * 1e-9
+    # A line across frames that were not reported would show what nobody measured.
+    gaps = np.flatnonzero(np.diff(seconds) > 3 * np.median(np.diff(seconds))) + 1 if len(seconds) > 1 else []
+    for column, (title, unit, part) in enumerate(_PARTS):
+        for row in range(3):
+            axis, panel = part.start + row, axes[row][column]
+            sigma = np.sqrt(frames.covariance[:, axis, axis])
+            low, high = frames.twist[:, axis] - 2 * sigma, frames.twist[:, axis] + 2 * sigma
+            panel.fill_between(
+                _split(seconds, gaps), _split(low, gaps), _split(high, gaps), color=_OURS, alpha=0.2, lw=0
+            )
+            panel.plot(
+                _split(seconds, gaps),
+                _split(frames.truth[:, axis], gaps),
+                color=_TRUTH,
+                lw=1.4,
+                label="truth",
+            )
+            for colour, method in reversed([*zip(_colours(len(methods)), methods, strict=True)]):
+                if np.any(np.nan_to_num(method.frames.twist)):
+                    values = _split(method.frames.twist[:, axis], gaps)
+                    panel.plot(
+                        _split(seconds, gaps),
+                        values,
+                        color=colour,
+                        lw=1,
+                        marker=".",
+                        ms=3,
+                        label=method.method,
+                    )
+            reach = 1.6 * np.nanmax(np.abs([frames.truth[:, axis], np.full(len(seconds), 0.05)]))
+            panel.set_ylim(-reach, reach)
+            panel.set_ylabel(f"{AXES[row]} [{unit}]")
+        axes[0][column].set_title(f"{name}: {title}")
+        axes[2][column].set_xlabel("time [s]")
+    axes[0][0].legend(loc="upper right", fontsize="x-small", ncols=2)
+    return figure
+
+
+def error_against_blur(methods: list[MethodFrames]) -> Figure:
+    """Every frame's error of ours, and each method's root mean square per bin of blur, unanswered frames counted as zero."""
+    figure, axes = _figure(1, 2, (12, 4.2))
+    for panel, (title, unit, part) in zip(axes, _PARTS, strict=True):
+        ours = methods[0].frames
+        panel.plot(ours.blur_px, _length(methods[0], part), ".", color=_OURS, alpha=0.35, ms=4)
+        for colour, method in zip(_colours(len(methods)), methods, strict=True):
+            error, blur = _length(method, part), method.frames.blur_px
+            inside = np.digitize(blur, BIN_EDGES_PX) - 1
+            bins = [b for b in range(len(BIN_EDGES_PX) - 1) if np.isfinite(error[inside == b]).any()]
+            middle = [np.median(blur[inside == b]) for b in bins]
+            panel.plot(
+                middle, [_rms(error[inside == b]) for b in bins], "o-", color=colour, label=method.method
+            )
+        panel.set(
+            xlabel="true blur [px at width 320]",
+            ylabel=f"error [{unit}]",
+            title=title,
+            xscale="symlog",
+            yscale="log",
+        )
+    axes[0].legend(fontsize="x-small")
+    return figure
+
+
+def reliability(names: list[str], entries: list[list[MethodFrames]]) -> Figure:
+    """Share of the frames inside the ellipsoid of every stated probability; the diagonal is a covariance that is true."""
+    figure, axes = _figure(1, len(PARTS), (13, 4.4))
+    for panel, part in zip(axes, PARTS, strict=True):
+        panel.plot([0, 1], [0, 1], color="grey", lw=0.8, ls="--")
+        for i, (name, methods) in enumerate(zip(names, entries, strict=True)):
+            inside = np.sort(inside_probability(methods[0].frames, part))
+            share = np.arange(1, len(inside) + 1) / max(len(inside), 1)
+            panel.step(inside, share, where="post", lw=1.2, label=name, color=f"C{i}")
+        panel.set(
+            xlabel="stated probability",
+            title={"all": "(w, v)", "w": "w", "v": "v"}[part],
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
+    axes[0].set_ylabel("share of frames inside")
+    axes[0].legend(fontsize="x-small")
+    return figure
+
+
+def _length(method: MethodFrames, part: slice) -> np.ndarray:
+    return np.linalg.norm(np.nan_to_num(method.frames.twist[:, part]) - method.frames.truth[:, part], axis=1)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.nanmean(values**2)))
+
+
+def _split(values: np.ndarray, gaps: Any) -> np.ndarray:
+    return np.insert(values, gaps, np.nan) if len(gaps) else values
+
+
+def _colours(count: int) -> list[str]:
+    return [_OURS, *(_OTHERS[i % len(_OTHERS)] for i in range(count - 1))]
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **options)

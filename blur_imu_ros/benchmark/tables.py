@@ -1,0 +1,123 @@
+"""The measures as Markdown tables and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Cells = dict[str, Callable[[dict[str, Any]], Any]]
+
+METHOD_COLUMNS: Cells = {
+    "Method": lambda s: s["method"],
+    "Frames answered": lambda s: _percent(s["answered"]),
+    "Angular ratio": lambda s: _number(s["angular_ratio"]),
+    "Linear ratio": lambda s: _number(s["linear_ratio"]),
+    "answered only": lambda s: (
+        f"{_number(s['angular_ratio_answered'])} / {_number(s['linear_ratio_answered'])}"
+    ),
+    "ours on these": lambda s: (
+        f"{_number(s['reference_angular_ratio_answered'])} / {_number(s['reference_linear_ratio_answered'])}"
+    ),
+    "RMSE wx, wy, wz [rad/s]": lambda s: _list(s["angular_rmse"]),
+    "RMSE vx, vy, vz [m/s]": lambda s: _list(s["linear_rmse"]),
+    "Sign right": lambda s: _percent(s["sign_accuracy"]),
+    "Inside 50, 90, 95 % (w, v)": lambda s: _coverage(s["coverage"]["all"]),
+    "s per frame": lambda s: _number(s["seconds_per_frame"]),
+}
+RATIOS = {"Angular velocity": "angular_ratio", "Linear velocity": "linear_ratio"}
+
+
+def method_table(scores: Iterable[dict[str, Any]]) -> str:
+    """One row per method."""
+    return markdown(METHOD_COLUMNS.keys(), [[cell(s) for cell in METHOD_COLUMNS.values()] for s in scores])
+
+
+def sequence_table(sequences: list[dict[str, Any]], ratio: str) -> str:
+    """One row per sequence, one column per method; the best in bold."""
+    methods = [s["method"] for s in sequences[0]["methods"]]
+    rows = [[q["name"], str(q["frames"]), *_best([s[ratio] for s in q["methods"]])] for q in sequences]
+    return markdown(["Sequence", "Frames", *methods], rows)
+
+
+def blur_table(by_blur: list[list[dict[str, Any]]], ratio: str) -> str:
+    """One row per bin of blur, one column per method; the best in bold."""
+    methods = [bins[0]["method"] for bins in by_blur]
+    rows = []
+    for bins in zip(*by_blur, strict=True):
+        rows.append([_range(bins[0]["bin_px"]), str(bins[0]["frames"]), *_best([b[ratio] for b in bins])])
+    return markdown(["Blur [px]", "Frames", *methods], rows)
+
+
+def accuracy_tables(result: dict[str, Any]) -> dict[str, str]:
+    """All tables of the accuracy benchmark by their title."""
+    tables = {"All sequences together": method_table(result["pooled"])}
+    for name, ratio in RATIOS.items():
+        tables[f"{name} by sequence: error over that of predicting zero"] = sequence_table(
+            result["sequences"], ratio
+        )
+    for name, ratio in RATIOS.items():
+        tables[f"{name} by length of blur: error over that of predicting zero"] = blur_table(
+            result["by_blur"], ratio
+        )
+    return tables
+
+
+def write_csv(result: dict[str, Any], path: Path) -> None:
+    """One row per sequence and method, and per bin of blur and method, with every scalar measure."""
+    groups = [(q["name"], s) for q in result["sequences"] for s in q["methods"]]
+    groups += [("pooled", s) for s in result["pooled"]]
+    groups += [(f"blur {_range(s['bin_px'])} px", s) for bins in result["by_blur"] for s in bins]
+    rows = [{"group": name, **_flat(s)} for name, s in groups]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table, its first column to the left and the others to the right."""
+    names = list(header)
+    lines = [names, ["---", *["---:"] * (len(names) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            flat |= {f"{prefix}{key}.{i}": item for i, item in enumerate(value)}
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _best(values: list[float | None]) -> list[str]:
+    known = [value for value in values if value is not None]
+    return [f"**{_number(v)}**" if known and v == min(known) else _number(v) for v in values]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _list(values: list[float | None]) -> str:
+    return ", ".join(_number(value) for value in values)
+
+
+def _coverage(shares: dict[str, float | None]) -> str:
+    known = [f"{100 * share:.0f}" for share in shares.values() if share is not None]
+    return ", ".join(known) + " %" if known else "-"
+
+
+def _range(bounds: list[float | None]) -> str:
+    low, high = bounds
+    return f"{low:g}+" if high is None else f"{low:g}-{high:g}"
