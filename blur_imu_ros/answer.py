@@ -24,9 +24,7 @@ class CameraSource:
     def __init__(self, *, rectified: bool) -> None:
         self._rectified = rectified
         self._content: tuple[Any, ...] | None = None
-        self._camera: CameraModel | CameraError = CameraError(
-            "no CameraInfo received; check that the camera_info topic is remapped to the camera's"
-        )
+        self._camera: CameraModel | CameraError = CameraError("no CameraInfo received")
         self._newest: Any = None
 
     def take(self, info: Any) -> None:

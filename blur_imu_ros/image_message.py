@@ -102,7 +102,7 @@ def convert_plain(message: Any, desired_encoding: str) -> np.ndarray:
     """Convert a checked, tight, native-endian image with OpenCV alone: as stored (passthrough) or to rgb8."""
     encoding = ENCODINGS[message.encoding]
     dtype = np.uint16 if message.encoding == "mono16" else np.uint8
-    pixels = np.frombuffer(message.data, dtype).reshape(message.height, message.width, -1)
+    pixels: np.ndarray = np.frombuffer(message.data, dtype).reshape(message.height, message.width, -1)
     if pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if desired_encoding == "passthrough" or encoding.code is None:

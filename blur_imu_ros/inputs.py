@@ -28,7 +28,7 @@ class Inputs:
         node: Node,
         settings: Settings,
         on_image: Callable[[Any], None],
-        on_camera_info: Callable[[Any], None],
+        on_camera_info: tuple[Callable[[Any], None], ...],
         on_exposure_error: Callable[[BlurImuError], None],
     ) -> None:
         self._node = node
@@ -42,7 +42,9 @@ class Inputs:
             subscriber = self._subscribe(message_class(settings.exposure_type), "exposure", qos)
             field = ExposureField(settings.exposure_field, settings.exposure_key, settings.exposure_unit)
             self.exposures = ExposureTopic(subscriber, field, on_exposure_error)
-        self._subscribe(CameraInfo, "camera_info").registerCallback(on_camera_info)
+        camera_info = self._subscribe(CameraInfo, "camera_info")
+        for callback in on_camera_info:
+            camera_info.registerCallback(callback)
         self._subscribe(CompressedImage if compressed else Image, "image").registerCallback(on_image)
 
     def _subscribe(self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data) -> Subscriber:

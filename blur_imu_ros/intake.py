@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .diagnostics import DropCause, Health, cause_of
@@ -31,7 +31,8 @@ class ReceivedFrame:
 class FrameIntake:
     """Run in the subscription callbacks, which must stay short: nothing here looks at pixels.
 
-    A frame waits at most one period for its exposure: until the next frame, or until `expire` finds it overdue.
+    A frame waits at most one period for its exposure and for the first CameraInfo, which may come just after it: until
+    the next frame, or until `expire` finds it overdue.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FrameIntake:
         self._submit = submit
         self._drop = drop
         self._topic: ExposureTopic | None = None
+        self._calibrated = False
         self._waiting: ReceivedFrame | None = None
         self._epochs = Epochs(settings().time_jump_s)
         self._interval = FrameInterval()
@@ -61,11 +63,16 @@ class FrameIntake:
     def take_exposures_from(self, topic: ExposureTopic) -> None:
         """Match every image with a reading of this topic from now on."""
         self._topic = topic
-        topic.on_reading(lambda reading: self._match_waiting())
+        topic.on_reading(lambda reading: self._place_waiting())
 
     def clock_jumped(self) -> None:
         """Begin a new epoch with the next image; callable from any thread."""
         self._jumped.set()
+
+    def on_camera_info(self, message: Any) -> None:
+        """Know from now on that there is a CameraInfo."""
+        self._calibrated = True
+        self._place_waiting()
 
     def on_image(self, message: Any) -> None:
         """Take in an Image or CompressedImage message."""
@@ -77,22 +84,12 @@ class FrameIntake:
             self._drop(DropCause.STAMP, str(error))
             return
         self._interval.observe(frame.stamp_ns, self._settings().time_jump_s)
-        if self._topic is None:
-            exposure_s = self._settings().exposure_s
-            if exposure_s == 0:
-                self._drop(
-                    DropCause.NO_EXPOSURE,
-                    "exposure time unknown: set exposure_s, or exposure_type for a topic",
-                )
-            else:
-                self._place(frame, exposure_s)
-            return
         self._give_up_waiting()
         self._waiting = frame
-        self._match_waiting()
+        self._place_waiting()
 
     def expire(self, now_s: float) -> None:
-        """Give up a frame that waited longer than one period for its exposure."""
+        """Give up a frame that waited longer than one period."""
         period_s = self._interval.seconds or self._settings().stale_after_s
         if self._waiting is not None and now_s - self._waiting.arrival_s > period_s:
             self._give_up_waiting()
@@ -104,24 +101,37 @@ class FrameIntake:
             self._drop(DropCause.STOPPED, "")
 
     def _give_up_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting = None
+        if self._waiting is None:
+            return
+        self._waiting = None
+        if not self._calibrated:
+            self._drop(
+                DropCause.CAMERA, "no CameraInfo received; remap the camera_info topic to the camera's"
+            )
+        elif self._topic is None:
+            self._drop(
+                DropCause.NO_EXPOSURE, "exposure time unknown; set exposure_s, or exposure_type for a topic"
+            )
+        else:
             self._drop(
                 DropCause.NO_EXPOSURE,
                 "no exposure message came with the image's stamp; check that the exposure topic is remapped, and "
                 "exposure_field, exposure_key and exposure_tolerance_s",
             )
 
-    def _match_waiting(self) -> None:
-        if self._waiting is None or self._topic is None:
-            return
-        exposure_s = self._topic.find(self._waiting.stamp_ns, self._settings().exposure_tolerance_s)
-        if exposure_s is not None:
-            frame, self._waiting = self._waiting, None
-            self._place(frame, exposure_s)
+    def _exposure_of(self, frame: ReceivedFrame) -> float | None:
+        if self._topic is None:
+            return self._settings().exposure_s or None
+        return self._topic.find(frame.stamp_ns, self._settings().exposure_tolerance_s)
 
-    def _place(self, frame: ReceivedFrame, exposure_s: float) -> None:
-        """Check the exposure, give the frame its time and epoch, and hand it to the worker."""
+    def _place_waiting(self) -> None:
+        """Once all is there that a frame needs, give it its time and epoch, and hand it to the worker."""
+        if self._waiting is None or not self._calibrated:
+            return
+        exposure_s = self._exposure_of(self._waiting)
+        if exposure_s is None:
+            return
+        frame, self._waiting = self._waiting, None
         settings = self._settings()
         self._epochs.time_jump_s = settings.time_jump_s
         if self._jumped.is_set():
@@ -139,8 +149,6 @@ class FrameIntake:
             self._drop(DropCause.LATE, "")
             return
         self.newest_exposure = (exposure_s, frame.arrival_s)
-        placed = ReceivedFrame(
-            frame.message, frame.stamp_ns, frame.arrival_s, exposure_s, t_mid_ns, self._epochs.count
-        )
+        placed = replace(frame, exposure_s=exposure_s, t_mid_ns=t_mid_ns, epoch=self._epochs.count)
         if self._submit(placed) is not None:
             self._drop(DropCause.SUPERSEDED, "")

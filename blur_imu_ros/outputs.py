@@ -43,6 +43,8 @@ class Outputs:
         if now_s < self._debug_due_s or self._debug.get_subscription_count() == 0:
             return
         self._debug_due_s = now_s + 1 / rate_hz
+        if estimator.last_canonical is None or estimator.last_prediction is None:
+            return
         picture = draw(estimator.last_canonical, estimator.last_prediction, estimate)
         self._debug.publish(self._bridge.cv2_to_imgmsg(picture, "rgb8", header))
 

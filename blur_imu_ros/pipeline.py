@@ -39,7 +39,8 @@ class Pipeline:
         self._answerer = FrameAnswerer(settings, estimator, cameras, self._publish, self._drop)
         self._worker: LatestWorker[ReceivedFrame] = LatestWorker(self._answerer.answer)
         self.intake = FrameIntake(settings, health, self._worker.submit, self._drop)
-        self._inputs = Inputs(node, settings(), self.intake.on_image, cameras.take, self._refuse_exposure)
+        on_camera_info = (cameras.take, self.intake.on_camera_info)
+        self._inputs = Inputs(node, settings(), self.intake.on_image, on_camera_info, self._refuse_exposure)
         if self._inputs.exposures is not None:
             self.intake.take_exposures_from(self._inputs.exposures)
 
