@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the extra [convert] is not installe
 from published_weights import deterministic_bases, deterministic_state
 
 from blur_imu_ros.convert.describe import count
-from blur_imu_ros.convert.export import write_onnx
+from blur_imu_ros.convert.export import write_architecture, write_onnx
 from blur_imu_ros.convert.grid import GridNetwork, inverse_depth, sample
 from blur_imu_ros.convert.hamburger import draw_bases
 from blur_imu_ros.convert.published import PublishedNetwork
@@ -71,6 +71,15 @@ def test_onnxruntime_reproduces_the_published_output_at_full_resolution(network,
     assert (model.spec.stride, model.spec.focal_px) == (1, 250.8)
     assert np.abs(prediction.flow - published["flow"]).max() < 1e-4
     assert np.abs(prediction.inverse_depth * published["depth"] - 1).max() < 1e-4
+
+
+def test_architecture_for_timing_is_a_model_of_the_contract(tmp_path):
+    write_architecture(tmp_path / "random.onnx", stride=8, seed=3)
+    prediction = FlowDepthNetwork(tmp_path / "random.onnx", provider=Provider.CPU).predict(
+        np.full((224, 320, 3), 90, np.uint8)
+    )
+    assert prediction.flow.shape == (2, 28, 40)
+    assert count(tmp_path / "random.onnx").parameters == pytest.approx(28.85e6, rel=0.01)
 
 
 @pytest.mark.parametrize("stride", [4, 8])

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -80,20 +81,20 @@ def _convert(args: argparse.Namespace) -> int:
 def _describe(models: list[Path], seed: int) -> int:
     from .describe import table
 
-    if models:
-        print(table(models))
-        return 0
-    from .export import write_onnx
-    from .published import PublishedNetwork
-
-    network = PublishedNetwork().eval()
-    network.freeze_bases(seed)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"published, stride {stride}.onnx" for stride in STRIDES]
-        for stride, path in zip(STRIDES, paths, strict=True):
-            write_onnx(network, path, stride=stride, notes={})
-        print(table(paths))
+        for line in table(models or _published_models(Path(folder), seed)):
+            print(line, flush=True)
     return 0
+
+
+def _published_models(folder: Path, seed: int) -> Iterator[Path]:
+    """The published architecture with random weights as ONNX files, one per stride."""
+    from .export import write_architecture
+
+    for stride in STRIDES:
+        path = folder / f"published, stride {stride}.onnx"
+        write_architecture(path, stride=stride, seed=seed)
+        yield path
 
 
 def _card(name: str, stride: int, notes: dict[str, str]) -> str:

@@ -57,6 +57,15 @@ def write_onnx(
     onnx.save(model, str(path))
 
 
+def write_architecture(path: Path, *, stride: int = 1, seed: int = 0) -> None:
+    """The published architecture with random weights as an ONNX file: same work, size and speed as with trained ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = PublishedNetwork().eval()
+    network.freeze_bases(seed)
+    write_onnx(network, path, stride=stride, notes={"training_run": "none: random weights, for timing only"})
+
+
 def check_onnx(network: PublishedNetwork, path: Path) -> Agreement:
     """Run the file as the node does and compare it with the full-resolution torch network on one image.
 
