@@ -9,7 +9,7 @@ import numpy as np
 
 from training.room_materials import Palette, log_uniform, paint
 from training.scene import Light, Material, SceneBuilder
-from training.shapes import box, cylinder, placed, quad
+from training.shapes import Shape, box, cylinder, placed, quad
 
 
 @dataclass
@@ -109,12 +109,12 @@ class Shell:
                 uv = (uv * [s0 - s1, z1 - z0] + [s1, z0]) / tile
                 self.builder.add(corners, uv, material)
         if self.rng.random() < 0.7:
-            board = placed(
-                box((wall.length, 0.015, float(self.rng.uniform(0.04, 0.12)))),
-                wall.point(wall.length / 2, 0, 0.008),
-                wall.yaw,
-            )
-            self.builder.add(*board, self.palette.plain(0.1, 0.8, 0.1))
+            board = box((wall.length, 0.015, float(self.rng.uniform(0.04, 0.12))))
+            self._fix(wall, board, (wall.length / 2, 0, 0.008), self.palette.plain(0.1, 0.8, 0.1))
+
+    def _fix(self, wall: Wall, shape: Shape, at: tuple[float, float, float], material: int) -> None:
+        """Put a shape on a wall at (along, up, out)."""
+        self.builder.add(*placed(shape, wall.point(*at), wall.yaw), material)
 
     def _window(self, wall: Wall) -> None:
         rng, height = self.rng, self.size[2]
@@ -137,22 +137,15 @@ class Shell:
 
     def _frame(self, wall: Wall, s0: float, s1: float, z0: float, z1: float) -> None:
         material, reveal = self.palette.plain(0.3, 0.85, 0.1), self.palette.plain(0.5, 0.8, 0.05)
-        for s in np.linspace(s0, s1, int(self.rng.integers(2, 5))):
-            self.builder.add(
-                *placed(box((0.06, 0.05, z1 - z0)), wall.point(float(s), z0, -0.1), wall.yaw), material
-            )
+        middle, width, height = (s0 + s1) / 2, s1 - s0, z1 - z0
+        for s in np.linspace(s0, s1, int(self.rng.integers(2, 5))).tolist():
+            self._fix(wall, box((0.06, 0.05, height)), (s, z0, -0.1), material)
         for z in (z0, z1 - 0.06, *([(z0 + 2 * z1) / 3] if self.rng.random() < 0.3 else [])):
-            self.builder.add(
-                *placed(box((s1 - s0, 0.05, 0.06)), wall.point((s0 + s1) / 2, z, -0.1), wall.yaw),
-                material,
-            )
+            self._fix(wall, box((width, 0.05, 0.06)), (middle, z, -0.1), material)
         for s in (s0, s1):
-            self.builder.add(*placed(box((0.01, 0.2, z1 - z0)), wall.point(s, z0, -0.1), wall.yaw), reveal)
+            self._fix(wall, box((0.01, 0.2, height)), (s, z0, -0.1), reveal)
         for z in (z0 - 0.02, z1):
-            self.builder.add(
-                *placed(box((s1 - s0 + 0.1, 0.3, 0.02)), wall.point((s0 + s1) / 2, z, -0.05), wall.yaw),
-                reveal,
-            )
+            self._fix(wall, box((width + 0.1, 0.3, 0.02)), (middle, z, -0.05), reveal)
 
     def _daylight(self, wall: Wall, s0: float, s1: float, z0: float, z1: float, glow: float) -> None:
         """Four small emitters spread over the window, sometimes the sun through it."""
@@ -184,44 +177,34 @@ class Shell:
         glow = log_uniform(rng, 5, 25) if lit else 0.0
         shade = self.builder.material(Material(tuple(colour * 0.7), emission=glow))
         columns, rows = (int(rng.integers(1, 3)) for _ in range(2))
-        style = rng.integers(3)
+        style = int(rng.integers(3))
         size = ((0.6, 0.6), (0.15, 1.2), (0.3, 0.3))[style]
-        for i in range(columns):
-            for j in range(rows):
-                place = (width * (i + 0.5) / columns, depth * (j + 0.5) / rows, height - 0.05)
-                if style == 2:
-                    drop = float(rng.uniform(0.1, 0.7))
-                    shape = placed(
-                        cylinder(0.15, 0.2, top_radius=0.08), (place[0], place[1], height - drop - 0.2)
-                    )
+        flux = glow * size[0] * size[1] / np.pi * 0.7 * colour
+        for x in (width * (np.arange(columns) + 0.5) / columns).tolist():
+            for y in (depth * (np.arange(rows) + 0.5) / rows).tolist():
+                drop = float(rng.uniform(0.1, 0.7)) if style == 2 else 0.0
+                if drop:
                     self.builder.add(
-                        *placed(cylinder(0.006, drop), (place[0], place[1], height - drop)),
-                        self.palette.plain(),
+                        *placed(cylinder(0.006, drop), (x, y, height - drop)), self.palette.plain()
                     )
-                    lamp = (place[0], place[1], height - drop - 0.22)
+                    shape = placed(cylinder(0.15, 0.2, top_radius=0.08), (x, y, height - drop - 0.2))
                 else:
-                    shape, lamp = placed(box((*size, 0.05)), place), (place[0], place[1], height - 0.07)
+                    shape = placed(box((*size, 0.05)), (x, y, height - 0.05))
                 self.builder.add(*shape, shade, casts=False)
                 if lit:
-                    self._light(
-                        np.array(lamp),
-                        np.array([0.0, 0.0, -1.0]),
-                        glow * size[0] * size[1] / np.pi * 0.7 * colour,
-                    )
+                    low = height - (drop + 0.22 if drop else 0.07)
+                    self._light(np.array([x, y, low]), np.array([0.0, 0.0, -1.0]), flux)
 
     def _door(self, wall: Wall) -> None:
         s = float(self.rng.uniform(0.6, wall.length - 0.6))
         if wall.free(s - 0.5, s + 0.5, 0, 2.1):
             kind = self.palette.of("door" if self.rng.random() < 0.5 else "wood", 0.1, 0.7)
-            self.builder.add(*placed(box((0.9, 0.04, 2.05)), wall.point(s, 0, 0.0), wall.yaw), kind)
+            self._fix(wall, box((0.9, 0.04, 2.05)), (s, 0, 0), kind)
             trim = self.palette.plain(0.2, 0.8, 0.1)
             for side in (-0.48, 0.48):
-                self.builder.add(
-                    *placed(box((0.08, 0.06, 2.1)), wall.point(s + side, 0, 0.0), wall.yaw), trim
-                )
-            self.builder.add(
-                *placed(box((0.12, 0.12, 0.02)), wall.point(s + 0.36, 1.02, 0.03), wall.yaw),
-                self.palette.plain(0.2, 0.7, 0.05),
+                self._fix(wall, box((0.08, 0.06, 2.1)), (s + side, 0, 0), trim)
+            self._fix(
+                wall, box((0.12, 0.12, 0.02)), (s + 0.36, 1.02, 0.03), self.palette.plain(0.2, 0.7, 0.05)
             )
 
 
