@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train, or go on training, the network",
     "calibrate": "fit the covariance calibration on validation sequences",
     "export": "write the ONNX file of the model contract",
+    "quantise": "make the eight-bit copy for CPUs",
     "sequences": "render sequences with exact truth: the test split, the demo",
     "smoke": "the whole chain on tiny sizes",
 }

@@ -1,0 +1,77 @@
+"""Eight-bit copy of an exported network for CPUs: most convolutions in int8, first and last layers in float."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from training.batches import Shards
+from training.export import OUTPUTS, write_manifest_entry
+
+FLOAT_LAYERS = ("/stem/", "/structure/", "/products/", "/flow_head.2/", "/depth_head.2/")
+
+
+class SampleReader(CalibrationDataReader):
+    """Training images, one by one, in the form the network takes."""
+
+    def __init__(self, images: list[np.ndarray]) -> None:
+        self._images: Iterator[np.ndarray] = iter(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self._images, None)
+        return None if image is None else {"image": image[None]}
+
+
+def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
+    """Write the eight-bit network; its metadata is that of the source."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+        chosen = [name for name in convolutions if not any(part in name for part in FLOAT_LAYERS)]
+        quantize_static(
+            str(prepared), str(target), SampleReader(images), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=chosen,
+        )  # fmt: skip
+    model, original = onnx.load(target), onnx.load(source)
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in original.metadata_props})
+    onnx.save(model, target)
+
+
+def difference(source: Path, target: Path, images: list[np.ndarray]) -> tuple[float, float]:
+    """Mean difference of flow in px, and mean relative difference of inverse depth, over images."""
+    sessions = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in (source, target)]
+    pairs = [[session.run(list(OUTPUTS), {"image": image[None]}) for session in sessions] for image in images]
+    flow = np.mean([np.abs(exact[0] - rough[0]).mean() for exact, rough in pairs])
+    return float(flow), float(np.mean([np.abs(rough[2] / exact[2] - 1).mean() for exact, rough in pairs]))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training quantise`."""
+    parser.add_argument("model", type=Path, help="float ONNX file of `python -m training export`")
+    parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of training shards")
+    parser.add_argument("--images", type=int, default=64, help="how many images set the ranges")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Quantise, say how far the result differs, and enter it into the manifest."""
+    shards, rng = Shards(arguments.samples), np.random.default_rng(0)
+    images = [np.array(shards.pick(rng)[0]) for _ in range(arguments.images)]
+    quantise(arguments.model, arguments.output, images)
+    flow, depth = difference(arguments.model, arguments.output, images[:16])
+    megabytes = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {megabytes:.1f} MB, differs by {flow:.3f} px of flow and {depth:.1%} of inverse depth")
+    if arguments.manifest:
+        height, width = images[0].shape[:2]
+        write_manifest_entry(arguments.output, (width, height), arguments.manifest)
+    return 0
