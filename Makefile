@@ -28,7 +28,7 @@ demo: $(VENV)/runtime.stamp ## Play the recording that ships here through the re
 test: $(VENV)/test.stamp ## Run the whole test suite
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/test.stamp ## Run the node for half an hour at 60 Hz and watch its memory (SOAK_MINUTES=6 at least)
+soak: $(VENV)/test.stamp ## Run the node for half an hour at 60 Hz and watch its memory
 	$(BIN)/python -m pytest -s --timeout 0 test/soak.py
 
 lint: $(VENV)/test.stamp ## Check format, style and types
