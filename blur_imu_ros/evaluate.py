@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .errors import ConfigurationError
 from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
+from .exposure_fit import limit_note
 from .metrics import EvaluatedFrames, summary
 from .network import FlowDepthNetwork, Provider
 from .sequence import Sequence as SequenceFolder
@@ -70,7 +71,11 @@ def run(args: argparse.Namespace) -> int:
     network = open_network(args)
     evaluations = []
     for sequence in sequences:
-        evaluations.append(evaluate_sequence(sequence, network, options, _progress(sequence.name)))
+        evaluation = evaluate_sequence(sequence, network, options, _progress(sequence.name))
+        evaluations.append(evaluation)
+        note = limit_note(evaluation.exposure_s_fitted or 0.0, sequence.frame_interval_s)
+        if note:
+            print(f"{sequence.name}: {note}", file=sys.stderr)
     network.close()
     result = report(network.spec.name, evaluations, options)
     print(table(result))

@@ -107,10 +107,11 @@ def _fit(sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions,
     known = frames[~_odd(frames) & np.isfinite(sequence.truth[:, :3]).all(axis=1)]
     images = (read_image(sequence.frames[i].image) for i in progress(known))
     prepared = [solver.prepare_for_fit(solver.predict(image)) for image in images]
-    interval_s = float(np.median(np.diff(sequence.stamps_ns))) * 1e-9
-    return fit_exposure(
-        lambda k, s: solver.solve(prepared[k], s).twist[:3], sequence.truth[known, :3], interval_s
-    )
+
+    def solve(k: int, exposure_s: float) -> np.ndarray:
+        return solver.solve(prepared[k], exposure_s).twist[:3]
+
+    return fit_exposure(solve, sequence.truth[known, :3], sequence.frame_interval_s)
 
 
 def _as_the_node(

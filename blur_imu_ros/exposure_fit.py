@@ -61,6 +61,16 @@ def fit_exposure(solve: Solve, truth: np.ndarray, longest_s: float) -> float:
     return float(np.exp(best))
 
 
+def limit_note(exposure_s: float, longest_s: float) -> str:
+    """A warning where a fitted exposure is at an end of its range, else nothing."""
+    if 1.05 * SHORTEST_S < exposure_s < 0.95 * longest_s:
+        return ""
+    return (
+        f"the fitted exposure {exposure_s:.4f} s is at an end of its range ({SHORTEST_S:g} to {longest_s:.4f} s): the "
+        "estimates do not agree with the known rotation at any exposure; do not trust them"
+    )
+
+
 def _motions(solve: Solve, frames: np.ndarray, truth: np.ndarray, log_s: float) -> np.ndarray:
     """Rotation [n, 3] in rad over an exposure of that logarithm, each with the sign nearer to the truth."""
     w = np.array([solve(int(i), float(np.exp(log_s))) for i in frames])

@@ -163,18 +163,6 @@ def _velocity_bars(axes: Axes, twist: np.ndarray, truth: np.ndarray | None) -> N
     axes.set_title("measured velocity [rad/s, m/s]")
 
 
-def flow_of(matrix: np.ndarray, motion: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Flow [2, h, w] of a motion [6] under an interaction matrix [h * w, 2, 6]."""
-    return (matrix @ motion).T.reshape(2, *shape)
-
-
-def align_to(flow: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Signed flow [2, h, w] of a double-angle field q [2, h, w], each vector on the side of `flow` [2, h, w]."""
-    angle, length = np.arctan2(q[1], q[0]) / 2, np.linalg.norm(q, axis=0)
-    signed = length * np.stack([np.cos(angle), np.sin(angle)])
-    return np.where(np.sum(signed * flow, axis=0) < 0, -signed, signed)
-
-
 def _figure(rows: int) -> tuple[Figure, Any]:
     return _grid(rows, 1, (11, 1.9 * rows), sharex=True)
 

@@ -19,8 +19,9 @@ from .errors import ConfigurationError
 from .estimator import EstimatorOptions
 from .evaluate import add_network_arguments, open_network
 from .exposure_field import check_exposure
+from .exposure_fit import limit_note
 from .recording import BagRecording, RecordedFrame, Recording, SequenceRecording, Timing
-from .replay_output import describe, write_all
+from .replay_output import describe, explain, write_all
 from .replay_run import Progress, fit_to_gyro, run_all
 from .timing import StampReference
 
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rectified", action="store_true", help="the image is rectified: use P of CameraInfo, ignore D"
     )
+    parser.add_argument(
+        "--picture",
+        type=int,
+        metavar="N",
+        help="explain frame N (from 0) in picture.png: flow, depth, velocity",
+    )
     parser.add_argument("--no-bag", action="store_true", help="write no MCAP")
     parser.add_argument("--no-plots", action="store_true", help="write no plots")
     add_topic_arguments(parser)
@@ -66,20 +73,30 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"{output} exists already; choose another --output or remove it first")
     recording = open_recording(args)
     try:
+        if args.picture is not None and not 0 <= args.picture < recording.frame_count:
+            raise ConfigurationError(f"--picture {args.picture}: give 0 to {recording.frame_count - 1}")
         network = open_network(args)
         options = EstimatorOptions()
         fitted_s = None
         if args.fit_exposure:
-            fitted_s, _ = fit_to_gyro(recording, network, options, _progress(recording, "fitting exposure"))
+            fitted_s, interval_s = fit_to_gyro(
+                recording, network, options, _progress(recording, "fitting exposure")
+            )
+            note = limit_note(fitted_s, interval_s)
+            if note:
+                print(note, file=sys.stderr)
             print(
                 f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}"
             )
         replayed = run_all(recording, network, options, fitted_s, _progress(recording, "estimating"))
+        picture = None if args.picture is None else explain(recording, replayed, network, args.picture)
         network.close()
         output.mkdir(parents=True)
         width = network.spec.width
         written = {"bag": not args.no_bag, "plots": not args.no_plots}
         alignment = write_all(recording, replayed, output, fitted_s=fitted_s, network_width=width, **written)
+        if picture is not None:
+            picture.savefig(output / "picture.png", dpi=110)
     finally:
         recording.close()
     if alignment is not None:

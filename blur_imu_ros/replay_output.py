@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .alignment import Alignment, align
 from .bag import BagMessage, BagWriter
+from .errors import ConfigurationError
+from .estimator import EstimatorOptions
 from .metrics import (
     EvaluatedFrames,
     coverage_95,
@@ -18,12 +21,16 @@ from .metrics import (
     sign_accuracy,
     velocity_errors,
 )
-from .plots import Reference, draw_all
+from .network import FlowDepthNetwork
+from .plots import Reference, draw_all, draw_picture
 from .recording import Recording
 from .replay_run import ReplayRun
 from .ros_types import IMU, TWIST, MessageFactory
-from .sequence_solver import REPORT_WIDTH
+from .sequence_solver import REPORT_WIDTH, SequenceSolver, Solver
 from .series import EstimateSeries
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 IMU_TOPIC, TWIST_TOPIC = "/blur_imu/imu", "/blur_imu/twist"
 
@@ -164,6 +171,24 @@ def write_bag(recording: Recording, run: ReplayRun, path: Path) -> None:
             both = factory.twist(stamp, recording.frame_id, twist, covariance)
             writer.write(BagMessage(IMU_TOPIC, IMU, message.received_ns, factory.cdr(imu)))
             writer.write(BagMessage(TWIST_TOPIC, TWIST, message.received_ns, factory.cdr(both)))
+
+
+def explain(recording: Recording, run: ReplayRun, network: FlowDepthNetwork, number: int) -> Figure:
+    """One frame, counted from 0, as a picture: input, predicted flow and depth, measured velocity beside the true one.
+
+    Raises ConfigurationError where that frame gave no estimate.
+    """
+    estimate = run.estimates[number]
+    if estimate is None:
+        raise ConfigurationError(f"--picture {number}: that frame gave no estimate; choose another")
+    recorded = next(islice(recording.frames(), number, None))
+    solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, EstimatorOptions())
+    prediction = solver.predict(recorded.image())
+    flow = solver.signed_flow(prediction, estimate.twist, estimate.exposure_s)
+    inverse_depth = prediction.inverse_depth / solver.view.depth_scale
+    truth = None if recording.truth is None else recording.truth[1][number]
+    known = truth is not None and np.isfinite(truth).all()
+    return draw_picture(solver.canonical, flow, inverse_depth, estimate.twist, truth if known else None)
 
 
 def write_all(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .alignment import Alignment, align
+from .alignment import align
 from .errors import BlurImuError, ConfigurationError, ExposureError, ImageError
 from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
 from .exposure_field import check_exposure
@@ -111,8 +111,8 @@ class _FitFrames:
 
 def fit_to_gyro(
     recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions, progress: Progress
-) -> tuple[float, Alignment]:
-    """The exposure in seconds that makes camera and gyro agree, and their alignment.
+) -> tuple[float, float]:
+    """The exposure that makes camera and gyro agree, and the frame interval it cannot exceed, in seconds.
 
     Which way the gyro is mounted and when it is stamped need not be known: the alignment does not depend on the scale
     of the camera's velocities. Raises ConfigurationError without a gyro, ExposureError where the two do not agree.
@@ -135,7 +135,7 @@ def fit_to_gyro(
             )
         truth = gyro.mean_rates(stamps, window, alignment.offset_s) @ alignment.rotation.T
         exposure_s = fit_exposure(frames.solve, truth, frames.interval_s)
-    return exposure_s, alignment
+    return exposure_s, frames.interval_s
 
 
 def _prepare(

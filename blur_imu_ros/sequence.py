@@ -66,6 +66,11 @@ class Sequence:
     def stamps_ns(self) -> np.ndarray:
         return np.array([frame.stamp_ns for frame in self.frames], dtype=np.int64)
 
+    @property
+    def frame_interval_s(self) -> float:
+        """Median time between frames, 0 for a single one."""
+        return float(np.median(np.diff(self.stamps_ns))) * 1e-9 if len(self.frames) > 1 else 0.0
+
     @classmethod
     def load(cls, folder: str | Path) -> Sequence:
         """Read and check a sequence folder; images are opened by read_image. Raises SequenceError, CameraError."""

@@ -13,7 +13,7 @@ from .direction import DirectionDecision, DirectionOptions, Geometry, GreyView, 
 from .estimator import EstimatorOptions
 from .motion_field import Array, grid_points, interaction_matrix
 from .motion_points import MotionPoints, motion_points
-from .network import FlowDepthNetwork, Prediction
+from .network import FlowDepthNetwork, FlowRepresentation, Prediction
 from .published_solver import solve_published
 from .velocity import Calibration, solve_velocity
 
@@ -68,8 +68,8 @@ class SequenceSolver:
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Network outputs of an image uint8 RGB [H, W, 3] or mono [H, W]; buffers, overwritten by the next one."""
-        self._canonical = self.view.warp(image)
-        return self._network.predict(self._canonical)
+        self.canonical = self.view.warp(image)
+        return self._network.predict(self.canonical)
 
     def prepare(self, prediction: Prediction, maximum: int | None = None) -> Prepared:
         """Reduce a prediction to what the solve needs, at most `maximum` points; keeps no reference to its buffers."""
@@ -109,7 +109,7 @@ class SequenceSolver:
     ) -> tuple[DirectionDecision, GreyView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
         outside = np.where(self.view.valid, 0, np.nan).astype(np.float32)
-        grey = grey_view(self._canonical, outside, stamp_ns)
+        grey = grey_view(self.canonical, outside, stamp_ns)
         inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
         geometry = Geometry(self._x, self._y, inverse_depth, self.view.focal_px)
         neighbours = [earlier] if earlier else []
@@ -117,6 +117,19 @@ class SequenceSolver:
             grey, neighbours, geometry, solved.twist, solved.covariance, None, DirectionOptions()
         )
         return decision, grey
+
+    def signed_flow(self, prediction: Prediction, twist: Array, exposure_s: float) -> Array:
+        """Predicted flow [2, h, w], each vector on the side of the motion of `twist` [6]: for showing it."""
+        flow = prediction.flow.astype(np.float64)
+        if prediction.representation is FlowRepresentation.DOUBLE_ANGLE:
+            angle, length = np.arctan2(flow[1], flow[0]) / 2, np.hypot(flow[0], flow[1])
+            flow = length * np.stack([np.cos(angle), np.sin(angle)])
+        inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
+        matrix = interaction_matrix(self._x, self._y, self.view.focal_px, inverse_depth)
+        side = np.einsum("nji,i,jn->n", matrix, twist * exposure_s, flow.reshape(2, -1)).reshape(
+            flow.shape[1:]
+        )
+        return np.where(side < 0, -flow, flow)
 
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
         """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""

@@ -145,6 +145,13 @@ def test_the_exposure_is_fitted_on_even_and_reported_on_odd_blocks(tmp_path: Pat
     assert entry["angular_ratio"] < 0.05
 
 
+def test_an_exposure_at_its_limit_is_pointed_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = sequence(tmp_path / "s", frames=70, exposure_s=None, scale=0.3)
+    result = evaluate(folder, "--model", network(tmp_path), "--direction", "oracle", "--fit-exposure")
+    assert result["sequences"][0]["exposure_s_fitted"] == pytest.approx(0.033, rel=0.05)
+    assert "s: the fitted exposure 0.03" in capfd.readouterr().err
+
+
 def test_the_photometric_sign_is_found_from_the_frame_before(tmp_path: Path) -> None:
     folder = turning_sequence(tmp_path / "s")
     for arguments in ([], ["--solver", "published"]):

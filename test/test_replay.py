@@ -121,7 +121,8 @@ def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -
             twist = velocity(i * INTERVAL_NS * 1e-9)
             stamp = START_NS + i * INTERVAL_NS
             writer.add(stamp, image_of(twist * EXPOSURE_S), exposure_s=EXPOSURE_S, twist=twist)
-    output = replay(tmp_path / "walk", model)
+    output = replay(tmp_path / "walk", model, "--picture", "7")
+    assert cv2.imread(str(output / "picture.png")).shape[1] > 1000
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["against"]["what"] == "true"
     assert metrics["alignment"]["offset_s"] == pytest.approx(0, abs=0.002)
@@ -173,6 +174,7 @@ def test_unusable_frames_are_skipped_and_counted(
         ({}, ["--camera-info", "nowhere.yaml"], r"nowhere\.yaml cannot be read"),
         ({}, ["--exposure-topic", "/imu/data"], "say where its exposure is with --exposure-field"),
         ({}, ["--exposure-field", "exposure"], "need --exposure-topic"),
+        ({}, ["--picture", "5"], "--picture 5: give 0 to 4"),
         ({}, ["--model", "nowhere.onnx"], r"nowhere\.onnx does not exist"),
     ],
 )
