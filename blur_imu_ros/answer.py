@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from cv_bridge import CvBridge
@@ -47,6 +48,15 @@ class CameraSource:
         return self._camera
 
 
+@dataclass(frozen=True)
+class _Held:
+    """An estimate that waits for the next frame to decide its sign."""
+
+    frame: ReceivedFrame
+    estimate: Estimate
+    since_s: float
+
+
 class FrameAnswerer:
     """Answer one frame at a time; whatever goes wrong is a counted drop, never an exception."""
 
@@ -65,12 +75,12 @@ class FrameAnswerer:
         self._drop = drop
         self._bridge = CvBridge()
         self._epoch = 0
-        self._held: tuple[ReceivedFrame, Estimate] | None = None
+        self._held: _Held | None = None
 
     def answer(self, frame: ReceivedFrame) -> None:
         """Publish the estimate of a frame, or drop it for one cause."""
         settings = self._settings()
-        if _is_stale(frame, settings):
+        if time.monotonic() - frame.arrival_s > settings.stale_after_s:
             self._drop(DropCause.STALE, "")
             return
         if frame.epoch != self._epoch:
@@ -85,20 +95,23 @@ class FrameAnswerer:
             return
         if settings.use_next_frame:
             self.release(self.estimator.revised())
-            self._held = frame, estimate
+            self._held = _Held(frame, estimate, time.monotonic())
         else:
             self._deliver(frame, estimate)
 
     def release(self, revised: Estimate | None = None) -> None:
         """Deliver the frame that waits for its next one, if any: as revised by it, or as it was."""
-        if self._held is not None:
-            (frame, estimate), self._held = self._held, None
-            self._deliver(frame, revised or estimate)
+        if self._held is None:
+            return
+        held, self._held = self._held, None
+        if time.monotonic() - held.since_s > self._settings().stale_after_s:
+            # The camera stopped in between.
+            self._drop(DropCause.STALE, "")
+        else:
+            self._deliver(held.frame, revised or held.estimate)
 
     def _deliver(self, frame: ReceivedFrame, estimate: Estimate) -> None:
-        settings = self._settings()
-        # One that waited for the next frame of a camera that stopped is of no use any more.
-        cause = DropCause.STALE if _is_stale(frame, settings) else _gate(estimate, settings)
+        cause = _gate(estimate, self._settings())
         if cause is not None:
             self._drop(cause, "")
             return
@@ -114,10 +127,6 @@ class FrameAnswerer:
         else:
             image = decode_image(frame.message, self._bridge.imgmsg_to_cv2)
         return self.estimator.estimate(Frame(image, camera, frame.t_mid_ns, frame.exposure_s))
-
-
-def _is_stale(frame: ReceivedFrame, settings: Settings) -> bool:
-    return time.monotonic() - frame.arrival_s > settings.stale_after_s
 
 
 def estimator_options(settings: Settings) -> EstimatorOptions:

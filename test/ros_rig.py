@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Before rclpy is imported: discovery stays on this machine and apart from other tests that run here.
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_DOMAIN_ID"] = os.environ.get("ROS_RIG_DOMAIN") or str(1 + os.getpid() % 100)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
