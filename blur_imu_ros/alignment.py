@@ -221,7 +221,7 @@ def _with_uncertainty(
     jacobian = np.concatenate([cross, (scale * slope[used] @ rotation.T)[:, :, None]], axis=2)
     k = weight[used]
     residual = w[used] - predicted
-    variance = float(np.sum(k[:, None] * residual**2)) / max(3 * len(k) - 4, 1)
+    variance = float(np.sum(k[:, None] * residual**2)) / max(3 * len(k) - 4, 1) * _repetition(residual)
     information = np.einsum("n,nik,nil->kl", k, jacobian, jacobian)
     covariance = variance * np.linalg.pinv(information + np.eye(4) * 1e-12 * np.trace(information))
     rotation_sigma = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
@@ -238,6 +238,12 @@ def _with_uncertainty(
         int(used.sum()),
         problem,
     )
+
+
+def _repetition(residual: np.ndarray) -> float:
+    """How many frames in a row [n, 3] tell the same error, from the correlation of neighbours (first-order process)."""
+    repeated = float(np.sum(residual[1:] * residual[:-1]) / max(np.sum(residual**2), 1e-12))
+    return float(np.clip((1 + repeated) / max(1 - repeated, 1e-3), 1, 50))
 
 
 def _failed(problem: AlignmentProblem, correlation: float = np.nan) -> Alignment:

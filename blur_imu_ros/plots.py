@@ -81,6 +81,7 @@ def draw_rates(
         )
     rows[0].legend(loc="upper right", ncols=3, fontsize="small")
     rows[0].set_title(f"{title}, camera optical frame")
+    rows[3].set_ylim(bottom=0)
     rows[3].set_ylabel(f"length [{unit}]")
     rows[3].set_xlabel("time [s]")
     return figure
@@ -142,7 +143,9 @@ def draw_picture(
     depth = cv2.resize(
         1 / np.maximum(inverse_depth, 1e-3), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
     )
-    shown = axes[2].imshow(depth, cmap="viridis_r", vmin=0, vmax=np.percentile(depth, 98))
+    shown = axes[2].imshow(
+        depth, cmap="viridis_r", vmin=np.percentile(depth, 2), vmax=np.percentile(depth, 98)
+    )
     figure.colorbar(shown, ax=axes[2], label="m", fraction=0.04)
     axes[2].set_title("predicted depth")
     for panel in axes[:3]:
