@@ -1,1 +1,1 @@
-"""Accuracy and speed beside what people would use instead; only `blur_imu benchmark` imports it, extra `[benchmark]`."""
+"""Accuracy and speed beside what people would use instead; for `blur_imu benchmark` alone, extra `[benchmark]`."""

@@ -31,10 +31,10 @@ from .tables import accuracy_tables, write_csv
 
 OURS = "blur_imu"
 NOTES = (
-    "Ratio: error over that of predicting zero, 1.00 means nothing was learnt; an unanswered frame counts as a prediction of zero. "
-    "Trajectories get their scale from the truth, ours does not. Sign right: frames with more than 1 px of blur. Inside: share of "
-    "the frames within the stated covariance's 50, 90 and 95 % ellipsoid. Seconds per frame: the baselines' on all frames of the "
-    "sequence, reading images included, when they were run; ours without reading."
+    "Ratio: error over that of predicting zero, 1.00 means nothing was learnt; an unanswered frame counts as a "
+    "prediction of zero. Trajectories get their scale from the truth, ours does not. Sign right: frames with more "
+    "than 1 px of blur. Inside: share of the frames within the stated covariance's 50, 90 and 95 % ellipsoid. "
+    "Seconds per frame: the baselines' when they were run, reading images included; ours without reading."
 )
 
 
@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     sequences = [Sequence.load(folder) for folder in args.sequence]
     if len({sequence.name for sequence in sequences}) < len(sequences):
         raise ConfigurationError("two sequences have the same name; rename one of their folders")
-    methods = [*map(Baseline, args.baselines), *map(External.parse, args.trajectory)]
+    methods: list[Baseline | External] = [Baseline(name) for name in args.baselines]
+    methods += [External.parse(text) for text in args.trajectory]
     network = open_network(args)
     entries = [_measure(sequence, network, methods, TrajectoryCache(args.cache)) for sequence in sequences]
     network.close()

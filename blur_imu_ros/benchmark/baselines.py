@@ -35,7 +35,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Answers:
-    """twist [n, 6] per frame of the sequence, NaN where there is no answer; seconds it took, NaN unknown; why it failed."""
+    """twist [n, 6] per frame of the sequence, NaN without an answer; seconds it took, NaN unknown; why it failed."""
 
     twist: np.ndarray
     seconds: float = float("nan")
@@ -44,7 +44,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class External:
-    """Trajectories that another program wrote, in the TUM format; `{sequence}` in the path stands for the sequence's name."""
+    """Trajectories of another program in the TUM format; `{sequence}` in the path stands for the sequence's name."""
 
     name: str
     path: str

@@ -33,7 +33,11 @@ def series(name: str, methods: list[MethodFrames]) -> Figure:
     frames = methods[0].frames
     seconds = (frames.stamps_ns - frames.stamps_ns[0]) * 1e-9
     # A line across frames that were not reported would show what nobody measured.
-    gaps = np.flatnonzero(np.diff(seconds) > 3 * np.median(np.diff(seconds))) + 1 if len(seconds) > 1 else []
+    gaps = (
+        np.flatnonzero(np.diff(seconds) > 3 * np.median(np.diff(seconds))) + 1
+        if len(seconds) > 1
+        else np.zeros(0, int)
+    )
     for column, (title, unit, part) in enumerate(_PARTS):
         for row in range(3):
             axis, panel = part.start + row, axes[row][column]
@@ -71,7 +75,7 @@ def series(name: str, methods: list[MethodFrames]) -> Figure:
 
 
 def error_against_blur(methods: list[MethodFrames]) -> Figure:
-    """Every frame's error of ours, and each method's root mean square per bin of blur, unanswered frames counted as zero."""
+    """Ours frame by frame, and each method's root mean square per bin of blur, unanswered frames counted as zero."""
     figure, axes = _figure(1, 2, (12, 4.2))
     for panel, (title, unit, part) in zip(axes, _PARTS, strict=True):
         ours = methods[0].frames
@@ -96,7 +100,7 @@ def error_against_blur(methods: list[MethodFrames]) -> Figure:
 
 
 def reliability(names: list[str], entries: list[list[MethodFrames]]) -> Figure:
-    """Share of the frames inside the ellipsoid of every stated probability; the diagonal is a covariance that is true."""
+    """Share of the frames inside the ellipsoid of each stated probability; a true covariance follows the diagonal."""
     figure, axes = _figure(1, len(PARTS), (13, 4.4))
     for panel, part in zip(axes, PARTS, strict=True):
         panel.plot([0, 1], [0, 1], color="grey", lw=0.8, ls="--")

@@ -1,7 +1,8 @@
-"""COLMAP on a sequence folder, through pycolmap: SIFT, sequential matching, incremental mapping, known intrinsics.
+"""COLMAP on a sequence folder through pycolmap: SIFT, sequential matching, incremental mapping, known intrinsics.
 
-Runs as a process of its own, `python -m blur_imu_ros.benchmark.colmap SEQUENCE OUTPUT`: whatever its C++ does, the table goes
-on. OUTPUT gets one trajectory per reconstructed model, model_0.tum the largest. Source: Schoenberger & Frahm, CVPR 2016.
+Runs as a process of its own, `python -m blur_imu_ros.benchmark.colmap SEQUENCE OUTPUT`: whatever its C++ does, the
+table goes on. OUTPUT gets one trajectory per reconstructed model, model_0.tum the largest.
+Source: Schoenberger & Frahm, CVPR 2016.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _POLL_S = 0.2
 
 
 def reconstruct(sequence: Sequence) -> list[Trajectory]:
-    """Trajectories of all models, the largest first; none where COLMAP finds no model. Raises BlurImuError where it fails."""
+    """Trajectories of all models, the largest first; none where COLMAP finds no model. Raises BlurImuError."""
     import pycolmap
 
     with tempfile.TemporaryDirectory(prefix="blur_imu_colmap_") as folder:

@@ -7,6 +7,7 @@ import importlib
 
 COMMANDS = {
     "accuracy": "this package and the alternatives on the same frames: tables, plots, report",
+    "speed": "time per stage, and against the published architecture on the same machine",
 }
 
 

@@ -12,8 +12,6 @@ def write_section(path: Path, name: str, text: str) -> None:
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
     before, found, rest = old.partition(begin)
     _, closed, after = rest.partition(end)
-    if found and closed:
-        new = before + section + after
-    else:
-        new = f"{old.rstrip()}\n\n{section}\n".lstrip()
+    appended = f"{old.rstrip()}\n\n{section}\n".lstrip()
+    new = before + section + after if found and closed else appended
     path.write_text(new, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ BLURRED_PX = 3.0
 class MethodFrames:
     """One method's answers on the frames of one sequence or of several; twist NaN where it gave none.
 
-    frames: truth and true blur with this method's twist, and covariance where it states one (NaN); seconds_per_frame: NaN
-    unknown; failures: what went wrong, per sequence.
+    frames: truth and true blur with this method's twist, and its covariance (NaN where it states none);
+    seconds_per_frame: NaN unknown; failures: what went wrong, per sequence.
     """
 
     method: str
@@ -84,7 +85,7 @@ def score(entry: MethodFrames, reference: EvaluatedFrames) -> dict[str, Any]:
 
 def by_blur(entry: MethodFrames, reference: EvaluatedFrames) -> list[dict[str, Any]]:
     """Measures per bin of true blur, and of all frames with more than BLURRED_PX."""
-    bounds = [*zip(BIN_EDGES_PX[:-1], BIN_EDGES_PX[1:], strict=True), (BLURRED_PX, np.inf)]
+    bounds = [*pairwise(BIN_EDGES_PX), (BLURRED_PX, np.inf)]
     rows = []
     for low, high in bounds:
         chosen = (entry.frames.blur_px >= low) & (entry.frames.blur_px < high)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .stopwatch import STAGES
+
 Cells = dict[str, Callable[[dict[str, Any]], Any]]
 
 METHOD_COLUMNS: Cells = {
@@ -121,3 +123,48 @@ def _coverage(shares: dict[str, float | None]) -> str:
 def _range(bounds: list[float | None]) -> str:
     low, high = bounds
     return f"{low:g}+" if high is None else f"{low:g}-{high:g}"
+
+
+def provider_table(measured: list[dict[str, Any]]) -> str:
+    """One row per quantity, one column per provider: median / 99th percentile in ms."""
+    quantities: Cells = {
+        "image to estimate [ms]": lambda m: _spread(m["image_to_estimate_ms"]),
+        "all but the network [ms]": lambda m: _spread(m["all_but_network_ms"]),
+        **{f"{stage} [ms]": _stage(stage) for stage in STAGES},
+        "frames per second": lambda m: f"{m['frames_per_second']:.0f}",
+        "processor use": lambda m: f"{m['processor_percent']:.0f} %",
+        "peak memory [MB]": lambda m: f"{m['peak_memory_mb']:.0f}",
+        "published network [ms]": lambda m: _number(m["published_network_ms"]),
+        "times faster than it": lambda m: _number(m["speedup_vs_published"]),
+    }
+    names = [f"{m['provider']}, {m['threads'] or 'all'} threads" for m in measured]
+    rows = [
+        [name, *(cell(m) if "failure" not in m else "-" for m in measured)]
+        for name, cell in quantities.items()
+    ]
+    return markdown(["Median / 99th percentile", *names], rows)
+
+
+def scaling_table(measured: list[dict[str, Any]]) -> str:
+    """One row per image size and number of threads."""
+    rows = [
+        [
+            f"{m['width']}x{m['height']}",
+            str(m["threads"] or "all"),
+            _spread(m["image_to_estimate_ms"]),
+            _spread(m["stages_ms"]["decode"]),
+            _spread(m["stages_ms"]["remap"]),
+            _spread(m["stages_ms"]["network"]),
+        ]
+        for m in measured
+        if "failure" not in m
+    ]
+    return markdown(["Image", "Threads", "image to estimate [ms]", "decode", "remap", "network"], rows)
+
+
+def _stage(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda m: _spread(m["stages_ms"][name])
+
+
+def _spread(values: dict[str, float] | None) -> str:
+    return "-" if values is None else f"{values['p50']:.2f} / {values['p99']:.2f}"

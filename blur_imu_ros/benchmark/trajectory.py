@@ -20,8 +20,8 @@ _COLUMNS = "timestamp tx ty tz qx qy qz qw"
 class Trajectory:
     """Poses of one camera in one world of one scale.
 
-    stamps_ns int64 [n], increasing; rotation [n, 3, 3] and position [n, 3] carry camera coordinates (optical frame) into the
-    world's.
+    stamps_ns int64 [n], increasing; rotation [n, 3, 3] and position [n, 3] carry camera coordinates (optical frame)
+    into the world's.
     """
 
     stamps_ns: np.ndarray
@@ -65,8 +65,8 @@ def aligned_velocities(
 ) -> np.ndarray:
     """Twists [n, 6] of several trajectories, each with the one scale that fits the true linear velocity best.
 
-    Cameras alone cannot know their scale, so it comes from the truth, as in the paper; where the truth does not know the linear
-    velocity, it stays NaN. Trajectories come in order of trust: a frame takes the first that answers it.
+    A camera alone cannot know its scale, so it comes from the truth, as in the paper; where the truth does not know the
+    linear velocity, it stays NaN. Trajectories come in order of trust: a frame takes the first that answers it.
     """
     twist = np.full((len(stamps_ns), 6), np.nan)
     for trajectory in trajectories:
@@ -84,7 +84,7 @@ def true_scale(linear: np.ndarray, truth: np.ndarray) -> float:
 
 
 def read_tum(path: Path) -> Trajectory:
-    """Read a trajectory in the TUM format: `timestamp tx ty tz qx qy qz qw` per line, camera to world. Raises SequenceError."""
+    """Read a TUM file: `timestamp tx ty tz qx qy qz qw` per line, camera to world. Raises SequenceError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

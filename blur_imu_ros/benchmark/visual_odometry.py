@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ MIN_INLIERS = 20
 MIN_SHARED = 8
 THRESHOLD_PX = 1.0
 ROUND_TRIP_PX = 1.0
-_TRACKING = {"winSize": (21, 21), "maxLevel": 4}
+WINDOW_PX, LEVELS = (21, 21), 4
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
@@ -60,13 +61,13 @@ def track_sequence(sequence: Sequence, progress: Progress = iter) -> list[Trajec
 
 def relative_motion(earlier: np.ndarray, later: np.ndarray, camera: CameraModel) -> Step | None:
     """Motion between two grey images uint8 [H, W]; None where too few corners agree on one."""
-    before = cv2.goodFeaturesToTrack(earlier, CORNERS, 0.005, 7)
-    if before is None:
+    before: Any = cv2.goodFeaturesToTrack(earlier, CORNERS, 0.005, 7)
+    if before is None or len(before) < MIN_INLIERS:
         return None
-    after, found, _ = cv2.calcOpticalFlowPyrLK(earlier, later, before, None, **_TRACKING)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(later, earlier, after, None, **_TRACKING)
+    after, found = _track(earlier, later, before)
+    back, found_back = _track(later, earlier, after)
     round_trip = np.linalg.norm((back - before).reshape(-1, 2), axis=1)
-    kept = (found.ravel() == 1) & (found_back.ravel() == 1) & (round_trip < ROUND_TRIP_PX)
+    kept = found & found_back & (round_trip < ROUND_TRIP_PX)
     before, after = before.reshape(-1, 2)[kept], after.reshape(-1, 2)[kept]
     if len(before) < MIN_INLIERS:
         return None
@@ -85,6 +86,15 @@ def relative_motion(earlier: np.ndarray, later: np.ndarray, camera: CameraModel)
     return Step(rotation, translation.ravel(), before[inliers], after[inliers], depth_before, depth_after)
 
 
+def _track(image: np.ndarray, other: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where points [n, 1, 2] px of one image lie in the other, and whether they were found, bool [n]."""
+    guess = np.empty_like(points)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        image, other, points, guess, winSize=WINDOW_PX, maxLevel=LEVELS
+    )
+    return np.asarray(moved), np.asarray(found).ravel() == 1
+
+
 def _depths(
     rays: np.ndarray, rays_after: np.ndarray, rotation: np.ndarray, translation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +109,7 @@ def _depths(
 
 
 class _Chain:
-    """Poses chained from frame to frame; the length of each step follows from the corners shared with the one before."""
+    """Poses chained from frame to frame; the length of each step follows from corners shared with the one before."""
 
     def __init__(self, stamp_ns: int) -> None:
         self._stamps = [stamp_ns]
@@ -126,7 +136,7 @@ class _Chain:
 
 
 def _relative_length(last: Step, step: Step) -> float:
-    """Length of a step over that of the last: the same corners' depth in the frame between them; 1 where too few are shared.
+    """Length of a step over that of the last, from the depth of shared corners in the frame between; 1 with too few.
 
     Both detect their corners anew, so a corner is shared where one begins within 2 px of where another ended.
     """

@@ -1,0 +1,52 @@
+"""The published architecture as an ONNX file, to be timed: its weights are drawn at random, which takes as long.
+
+Made once by a process of its own, so that torch is not in the memory that is measured.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from ..errors import BlurImuError
+from .cache import default_folder
+
+SEED = 0
+STRIDE = 1
+"""The published network answers at every pixel."""
+LIMIT_S = 900
+
+
+def published_model(folder: Path | None = None) -> Path:
+    """Path of the ONNX file, exported if it is not kept yet. Raises BlurImuError where that fails."""
+    path = (folder or default_folder()) / f"published-stride{STRIDE}-seed{SEED}.onnx"
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", __name__, str(path)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    if answer.returncode != 0:
+        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BlurImuError(
+            f"the published architecture cannot be exported: {last}; pip install 'blur_imu_ros[convert]'"
+        )
+    return path
+
+
+def _write(path: Path) -> None:
+    import torch
+
+    from ..convert.export import write_onnx
+    from ..convert.install import replace_file
+    from ..convert.published import PublishedNetwork
+
+    torch.manual_seed(SEED)
+    network = PublishedNetwork().eval()
+    network.freeze_bases(SEED)
+    notes = {"training_run": "none: random weights, for timing only"}
+    replace_file(path, lambda draft: write_onnx(network, draft, stride=STRIDE, notes=notes))
+
+
+if __name__ == "__main__":
+    _write(Path(sys.argv[1]))
