@@ -10,11 +10,15 @@ COMMANDS = {
     "assets": "build the asset pack: furniture, surfaces, photographs",
     "keyframes": "render sharp RGB-D key frames of random rooms",
     "samples": "blur key frames into training samples",
+    "posed": "turn posed RGB-D recordings (TUM, ScanNet++) into key frames",
     "train": "train, or go on training, the network",
+    "stage3": "go on with real sequences that have velocity truth only",
     "calibrate": "fit the covariance calibration on validation sequences",
     "export": "write the ONNX file of the model contract",
     "quantise": "make the eight-bit copy for CPUs",
     "sequences": "render sequences with exact truth: the test split, the demo",
+    "demo": "render the recording that ships",
+    "pictures": "one sheet: input, predicted flow and depth, truth",
     "smoke": "the whole chain on tiny sizes",
 }
 
