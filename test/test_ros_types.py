@@ -1,0 +1,40 @@
+"""Messages made without ROS are, field for field, those that the node publishes."""
+
+import numpy as np
+from geometry_msgs.msg import TwistWithCovarianceStamped
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import Imu
+
+from blur_imu_ros.estimator import Estimate
+from blur_imu_ros.messages import imu_message, twist_message
+from blur_imu_ros.ros_types import MessageFactory
+
+STAMP = 1_305_031_229_528_748_001
+
+
+def estimate() -> Estimate:
+    half = np.random.default_rng(0).normal(size=(6, 6))
+    covariance = half @ half.T + np.eye(6)
+    return Estimate(
+        stamp_ns=STAMP,
+        twist=np.arange(1.0, 7.0),
+        covariance=(covariance + covariance.T) / 2,
+        sign_probability=0.9,
+        blur_px=3.0,
+        points_used=100,
+        residual_px=0.1,
+        observability=np.ones(6),
+        condition=2.0,
+        exposure_s=0.01,
+        stages_ms={},
+        decided=True,
+    )
+
+
+def test_imu_and_twist_equal_those_of_the_node() -> None:
+    e, factory = estimate(), MessageFactory()
+    imu = factory.cdr(factory.imu(STAMP, "camera", e.twist[:3], e.covariance[:3, :3]))
+    twist = factory.cdr(factory.twist(STAMP, "camera", e.twist, e.covariance))
+    # Compared as ROS reads them: the bytes between fields are left to chance by its own serialiser.
+    assert deserialize_message(imu, Imu) == imu_message(e, "camera")
+    assert deserialize_message(twist, TwistWithCovarianceStamped) == twist_message(e, "camera")
