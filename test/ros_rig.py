@@ -94,7 +94,7 @@ class Rig:
         self.imu: list[Imu] = []
         self.twist: list[TwistWithCovarianceStamped] = []
         self.status: list[DiagnosticStatus] = []
-        self.sent = 0
+        self.sent: list[int] = []
         self._lock = threading.Condition()
         self.image_publisher = self.node.create_publisher(image_type, "image", qos)
         self.info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos)
@@ -182,7 +182,7 @@ class Rig:
             message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         self.info_publisher.publish(info)
         self.image_publisher.publish(image)
-        self.sent += 1
+        self.sent.append(stamp_ns)
         return stamp_ns
 
     def stream(self, count: int, **arguments: object) -> list[int]:

@@ -52,11 +52,11 @@ def run_camera(seconds: float) -> None:
         info = camera_info(WIDTH, HEIGHT)
         begin = due = time.monotonic()
         while due - begin < seconds:
-            rig.send(image=images[rig.sent % len(images)], info=info)
+            rig.send(image=images[len(rig.sent) % len(images)], info=info)
             due += 1 / RATE_HZ
             time.sleep(max(0.0, due - time.monotonic()))
         time.sleep(1)
-        print(json.dumps({"sent": rig.sent}), flush=True)
+        print(json.dumps({"sent": len(rig.sent)}), flush=True)
     finally:
         rig.close()
 
@@ -109,6 +109,7 @@ def test_soak(tmp_path):
             "image_to_imu_ms": {p: 1e3 * float(np.percentile(watch.latencies_s, p)) for p in (50, 99)},
             "diagnostics_ms": {key: value for key, value in counted.items() if key.startswith("latency")},
             "resident_mb": {"settled": settled[0], "end": settled[-1], "largest": max(m for _, m in memory)},
+            "cpu_ms_per_answer": 1e3 * sum(watched.cpu_times()[:2]) / max(1, answered),
             "machine": {
                 "cores": os.cpu_count(),
                 "cpu_percent": float(np.mean(load)),

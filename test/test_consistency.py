@@ -1,6 +1,7 @@
 """Launch files, parameter file, README tables and node name the same arguments, parameters and topics."""
 
 import ast
+import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
@@ -114,6 +115,15 @@ def test_filter_example_takes_the_node_s_topics_once():
     # x y z roll pitch yaw are no velocities; the angular velocity must not come a second time as imu0.
     assert parameters["twist0_config"] == [False] * 6 + [True] * 6 + [False] * 3
     assert "imu0" not in parameters
+
+
+def test_layout_shows_topics_of_the_node():
+    text = (ROOT / "config" / "foxglove.json").read_text()
+    layout = json.loads(text)
+    shown = {topic for topic in re.findall(r'"(/[a-z_/]+)', text) if topic != "/blur_imu"}
+    assert shown == {name.replace("~", "/blur_imu") for name in TOPICS_OUT}
+    placed = re.findall(r'"(?:first|second)": "([^"]+)"', text)
+    assert sorted(placed) == sorted(layout["configById"])
 
 
 def test_transport_profile_holds_a_large_image():

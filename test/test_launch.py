@@ -7,6 +7,7 @@ import time
 
 import pytest
 import ros_rig
+from bags import START_NS, write_bag
 from onnx_models import write_model
 
 REASON = "launch and launch_ros come with a ROS distribution, not from PyPI"
@@ -32,6 +33,20 @@ sys.exit(service.run())
 """
 
 
+ONE_FILE = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+arguments = [pair.split(":=") for pair in sys.argv[2:]]
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service = LaunchService()
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
+sys.exit(service.run())
+"""
+
+
 @pytest.mark.parametrize("name", ["camera.launch.py", "replay.launch.py"])
 def test_arguments_are_declared_and_described(name):
     description = sources.get_launch_description_from_python_launch_file(str(LAUNCH / name))
@@ -53,13 +68,36 @@ def test_two_cameras_of_one_launch_description(tmp_path):
             assert time.monotonic() < end
             time.sleep(0.1)
         for rig in rigs:
-            other = next(item for item in rigs if item is not rig)
-            before = len(other.imu)
             rig.stream_until_answered(3)
-            assert len(other.imu) == before
+        for rig in rigs:
+            answered = [
+                message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in rig.imu
+            ]
+            assert set(answered) <= {stamp + round(ros_rig.EXPOSURE_S / 2 * 1e9) for stamp in rig.sent}
+            rig.wait_for_status(lambda status, name=rig.node_name: status.name == name)
         process.send_signal(signal.SIGINT)
         process.wait(20)
     finally:
         process.kill()
         for rig in rigs:
             rig.close()
+
+
+def test_replay_plays_a_recording_through_the_node(tmp_path):
+    """From one launch file: the player's clock and images, the node in simulated time, its answers."""
+    model = write_model(tmp_path / "tiny.onnx")
+    bag = write_bag(tmp_path, "mcap")
+    rig = ros_rig.Rig()
+    arguments = {"bag": bag, "model": model, "provider": "cpu", "exposure_s": 0.002, "rate": 0.1}
+    topics = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
+    pairs = [f"{name}:={value}" for name, value in {**arguments, **topics}.items()]
+    process = subprocess.Popen([sys.executable, "-c", ONE_FILE, str(LAUNCH / "replay.launch.py"), *pairs])
+    try:
+        assert rig.wait_for(lambda: bool(rig.imu), 120)
+        stamp = rig.imu[0].header.stamp
+        assert abs(stamp.sec * 10**9 + stamp.nanosec - START_NS) < 10**9
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    finally:
+        process.kill()
+        rig.close()

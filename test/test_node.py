@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+import xml.etree.ElementTree as ElementTree
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from rclpy.qos import qos_profile_sensor_data
 from ros_rig import (
     EXPOSURE_S,
     HEIGHT,
+    ROOT,
     WIDTH,
     NodeProcess,
     Rig,
@@ -92,6 +94,29 @@ def test_answers_say_what_is_known(rig, start):
         assert np.array_equal(covariance, covariance.T)
         assert np.linalg.eigvalsh(covariance)[0] > 0
         assert np.array_equal(covariance[3:, 3:], np.reshape(imu.angular_velocity_covariance, (3, 3)))
+
+
+def test_security_policy_covers_all_that_the_node_does(rig, start):
+    start(exposure_type="geometry_msgs/msg/PointStamped", exposure_field="point.x", use_sim_time=True)
+    policy = ElementTree.parse(ROOT / "config" / "sros2_policy.xml")
+    allowed = {
+        kind: {item.text.replace("~", "/blur_imu") for item in policy.iterfind(f".//{path}")}
+        for kind, path in (
+            ("publish", "topics[@publish='ALLOW']/topic"),
+            ("subscribe", "topics[@subscribe='ALLOW']/topic"),
+            ("reply", "services[@reply='ALLOW']/service"),
+        )
+    }
+    graph = {
+        "publish": rig.node.get_publisher_names_and_types_by_node,
+        "subscribe": rig.node.get_subscriber_names_and_types_by_node,
+        "reply": rig.node.get_service_names_and_types_by_node,
+    }
+    for kind, names_and_types in graph.items():
+        used = {name for name, _ in names_and_types("blur_imu", "/")}
+        assert len(used) >= 4
+        # Relative names of the policy are below the namespace of the node.
+        assert used <= {name if name.startswith("/") else f"/{name}" for name in allowed[kind]}, kind
 
 
 def _info_with(change):
