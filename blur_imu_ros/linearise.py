@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .flow_noise import sign_free_information
+from .flow_noise import expected_sign, sign_free_information
 from .motion_field import Array
 from .motion_points import ComplexArray, MotionPoints
 
 _TINY = 1e-12
+_NEAR = 3.0
 
 
 @dataclass(frozen=True)
 class Linearisation:
     """Per hypothesis and point, at motions p [H, 6]; each [H, N].
 
-    distance2: squared residual in units of its covariance; log_det: logarithm of the determinant of that covariance;
+    distance2: squared residual in units of its covariance; log_det: logarithm of the determinant of that covariance,
+    with what an unknown sign adds to it;
     isotropic, directed: m0 and m2 of the weight on the point's flow; pull: the weighted residual carried to the flow;
     length: predicted |A p|, in sigmas.
     """
@@ -59,14 +61,17 @@ def linearise(
     g = predicted_flow(motion[:, 3:], points.depth_rows) * turn
 
     unexplained: Array | float = 0.0
+    surprise: Array | float = 0.0
     if points.noise_on_flow:
         along = across = np.ones(1)
-        residual = points.flow * turn
-        sign = np.tanh(residual.real * length / np.square(noise_scale))
-        unexplained = (1 - sign * sign) * squared(residual)
-        residual = sign * residual - length
+        turned = points.flow * turn
+        near = squared(np.abs(turned.real) - length + 1j * turned.imag) < (_NEAR * noise_scale) ** 2
+        sign, surprise = expected_sign(turned.real * length / np.square(noise_scale), near)
+        unexplained = (1 - sign * sign) * squared(turned)
+        residual = sign * turned - length
         if marginal:
-            along, across = (np.sqrt(share) for share in sign_free_information(length / noise_scale))
+            kept = sign_free_information(length / noise_scale)
+            along, across = (np.sqrt(np.maximum(share, sign * sign == 1)) for share in kept)
     else:
         along, across = np.ones(1), np.full(1, 2.0)
         residual = points.q * turn * turn - length
@@ -85,7 +90,7 @@ def linearise(
     back = turn.conj()
     return Linearisation(
         distance2=distance2,
-        log_det=np.log(determinant),
+        log_det=np.log(determinant) + surprise,
         isotropic=(along * along + across * across) / 2 - squared(g) / (2 * determinant),
         directed=((along * along - across * across) / 2 - g * g / (2 * determinant)) * back * back,
         pull=pull * back,

@@ -23,14 +23,16 @@ _SCALE_FLOOR = 1e-9
 
 
 class _Stage(NamedTuple):
-    """A round of the search: how many points and iterations, and how many of the motions go on."""
+    """A round of the search: points, iterations, and how many of the motions go on: those whose cost is within reach."""
 
     points: int
     iterations: int
     survivors: int
+    reach: float
 
 
-_SEARCH = (_Stage(150, 2, 4), _Stage(400, 4, 1))
+_SEARCH = (_Stage(150, 2, 3, np.inf), _Stage(300, 3, 3, 20.0))
+_SAME = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class SolverOptions:
     prior_linear_m_s: float = 1.5
     exposure_relative_sigma: float = 0.05
     border_px: float = 8.0
-    max_points: int = 4480
+    max_points: int = 2240
     max_iterations: int = 8
     tukey: float = 3.0
     min_residual_scale: float = 0.3
@@ -107,23 +109,29 @@ def solve_velocity(
     sigmas = np.repeat([options.prior_angular_rad_s, options.prior_linear_m_s], 3) * exposure_s
     prior = 1 / sigmas**2
 
-    motion = _search(points, prior, fraction, options.tukey)
-    if motion.any():
-        motion = _refine(points, motion[None], prior, fraction, options.tukey, options.max_iterations)[0]
-    return _describe(points, motion, exposure_s, prior, fraction, calibration, options)
+    motions = _search(points, prior, fraction, options.tukey)
+    motions = _refine(points, motions, prior, fraction, options.tukey, options.max_iterations)
+    if len(motions) > 1:
+        motions = motions[np.argsort(_costs(points, motions, prior, fraction))]
+    return _describe(points, motions[0], exposure_s, prior, fraction, calibration, options)
 
 
 def _search(points: MotionPoints, prior: Array, fraction: float, tukey: float) -> Array:
-    """The best of many starts, refined on ever more points as they grow fewer; exactly zero where standing still explains
-    the field better."""
+    """The best [H, 6] of many starts, refined on ever more points as they grow fewer: one, rarely more, and exactly zero
+    where standing still explains the field better."""
     motions = start_motions(points.first(_SEARCH[0].points), 2)
     for stage in _SEARCH:
         few = points.first(stage.points)
         share = min(1.0, fraction * points.count / few.count)
         motions = _refine(few, motions, prior, share, tukey, stage.iterations)
-        motions = motions[np.argsort(_costs(few, motions, prior, share))[: stage.survivors]]
-    motions = np.vstack([motions, np.zeros(6)])
-    return motions[np.argmin(_costs(few, motions, prior, share))]
+        motions = np.vstack([motions, np.zeros(6)])
+        costs = _costs(few, motions, prior, share) / share
+        order = np.argsort(costs)
+        # Starts that arrived at the same place have the same cost; a sample leaves the others within reach undecided.
+        fresh = np.diff(costs[order], prepend=-np.inf) > _SAME
+        reach = costs[order] < costs[order[0]] + stage.reach
+        motions = motions[order[fresh & reach]][: stage.survivors]
+    return motions
 
 
 def _costs(points: MotionPoints, motions: Array, prior: Array, fraction: float) -> Array:
