@@ -11,6 +11,7 @@ import pytest
 from blur_imu_ros.errors import ConfigurationError
 from training import keyframes
 from training.asset_furniture import CatalogueEntry, read_catalogue, write_model
+from training.asset_licences import licence_of
 from training.asset_split import Split, split_of
 from training.keyframe import FULL_SCALE, load_keyframe
 from training.pack import Pack
@@ -117,6 +118,20 @@ def test_splits_follow_the_name_and_cover_all_three():
     assert all(split_of(n) is split_of(n) for n in names[:50])
     assert 1500 < counts[Split.TRAIN] < 1700
     assert min(counts.values()) > 150
+
+
+def test_licences_come_from_the_paragraph_that_names_the_file(tmp_path):
+    paragraphs = (("*", "GPL-2+"), ("\n 16.04/a.jpg\n b-*.jpg", "CC0-1.0"), ("debian/*", "Expat"))
+    text = "\n".join(f"Files: {files}\nLicense: {licence}\n" for files, licence in paragraphs)
+    statement = tmp_path / "some-package/usr/share/doc/some-package/copyright"
+    statement.parent.mkdir(parents=True)
+    statement.write_text(text)
+    named = {
+        n: licence_of(tmp_path, "some-package", f"usr/share/{n}")
+        for n in ("a.jpg", "b-1.jpg", "c.jpg", "debian/x")
+    }
+    assert named == {"a.jpg": "CC0-1.0", "b-1.jpg": "CC0-1.0", "c.jpg": "GPL-2+", "debian/x": "Expat"}
+    assert licence_of(tmp_path, "robosuite", "any.png") == "MIT"
 
 
 def test_a_folder_without_a_pack_is_named(tmp_path):

@@ -30,9 +30,14 @@ def licence_of(unpacked: Path, source: str, path: str) -> str:
         return str(json.loads((wallpaper / "metadata.json").read_text())["KPlugin"].get("License", "GPL-2+"))
     found = "unknown"
     for patterns, licence in _debian_paragraphs(unpacked / source / "usr/share/doc" / source / "copyright"):
-        if any(pattern == "*" or fnmatch(Path(path).name, Path(pattern).name) for pattern in patterns):
+        if any(_names(pattern, path) for pattern in patterns):
             found = licence  # the last paragraph that matches counts: Debian's machine-readable copyright format 1.0
     return found
+
+
+def _names(pattern: str, path: str) -> bool:
+    """Whether a Files pattern means an installed file; packages move files, so a plain name counts wherever it is."""
+    return fnmatch("/" + path, "*/" + pattern) if "*" in pattern else Path(path).name == Path(pattern).name
 
 
 @lru_cache(maxsize=16)
