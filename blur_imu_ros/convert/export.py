@@ -58,7 +58,7 @@ def write_onnx(
 
 
 def write_architecture(path: Path, *, stride: int = 1, seed: int = 0) -> None:
-    """The published architecture with random weights as an ONNX file: same work, size and speed as with trained ones."""
+    """The published architecture with random weights as an ONNX file, as large and as slow as with trained ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = PublishedNetwork().eval()
