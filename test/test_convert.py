@@ -1,4 +1,4 @@
-"""`blur_imu convert` as a user runs it: every accepted file, and the model at work in `evaluate` and in the live node."""
+"""`blur_imu convert` as a user runs it: accepted files, and the model at work in `evaluate` and in the live node."""
 # ruff: noqa: E402  the modules below need torch
 
 import hashlib
