@@ -53,6 +53,16 @@ class Shards:
         index = rng.integers(len(records))
         return images[index], depths[index], records[index]
 
+    def pick_moderate(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.void]:
+        """As pick, with long blur made rarer: real cameras seldom see it, and short blur takes longer to learn."""
+        while True:
+            image, depth, record = self.pick(rng)
+            length = record["focal_px"] * (
+                np.linalg.norm(record["twist"][:3]) + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
+            )
+            if rng.random() < np.clip(10.0 / (length + 1e-6), 0.3, 1.0):
+                return image, depth, record
+
 
 def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> Batch:
     """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left), multiples of 8."""
@@ -91,7 +101,7 @@ def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
 
 def draw_batch(rng: np.random.Generator, shards: Shards, size: int, crop: tuple[int, int]) -> Batch:
     """A random augmented batch; crop (height, width) is cut to the image where it is larger."""
-    samples = [_augment(rng, shards.pick(rng)) for _ in range(size)]
+    samples = [_augment(rng, shards.pick_moderate(rng)) for _ in range(size)]
     height, width = samples[0][0].shape[:2]
     crop = min(crop[0], height), min(crop[1], width)
     corners = tuple(int(rng.integers((full - part) // STRIDE + 1)) * STRIDE for full, part in zip((height, width), crop, strict=True))

@@ -54,24 +54,26 @@ class LocalProducts(nn.Module):
 
 
 def structure(luma: Tensor) -> Tensor:
-    """Structure tensor of [B,1,H,W] at three scales on the stride-4 grid: [B,9,H/4,W/4].
+    """Structure tensor of [B,1,H,W] at three scales on the stride-4 grid: [B,21,H/4,W/4].
 
-    Per scale: (Jxx - Jyy) / E, 2 Jxy / E and ln E with E = Jxx + Jyy, in double-angle form as the flow: blur takes gradient
-    energy away along its own direction, most at the fine scales.
+    Per scale: (Jxx - Jyy) / E, 2 Jxy / E and ln E with E = Jxx + Jyy, in double-angle form as the flow, then ln of the gradient
+    energy along 0, 90, 45 and 135 degrees. Blur takes energy away along its own direction, most at the fine scales: what a
+    direction loses from one scale to the next, compared with the others, is the blur, and a difference of these planes.
     """
     planes = []
     for shrink in (1, 2, 4):
         scaled = F.avg_pool2d(luma, shrink) if shrink > 1 else luma
-        across = scaled[..., :-1, 1:] - scaled[..., 1:, :-1]
-        down = scaled[..., :-1, :-1] - scaled[..., 1:, 1:]
         # The two diagonal differences (Roberts) turned by 45 degrees: both sit on the same pixel corner.
-        horizontal, vertical = across - down, across + down
-        horizontal, vertical = F.pad(horizontal, (0, 1, 0, 1)), F.pad(-vertical, (0, 1, 0, 1))
-        products = torch.cat((horizontal * horizontal, vertical * vertical, horizontal * vertical), dim=1)
+        across = scaled[..., :-1, 1:] - scaled[..., 1:, :-1]
+        down = scaled[..., 1:, 1:] - scaled[..., :-1, :-1]
+        x, y = F.pad(across + down, (0, 1, 0, 1)), F.pad(down - across, (0, 1, 0, 1))
+        products = torch.cat((x * x, y * y, x * y), dim=1)
         pooled = F.avg_pool2d(products, 4 // shrink) if shrink < 4 else products
-        pooled = F.avg_pool2d(pooled, 3, 1, 1)
-        energy = pooled[:, 0:1] + pooled[:, 1:2] + 1e-3
-        planes += [(pooled[:, 0:1] - pooled[:, 1:2]) / energy, 2 * pooled[:, 2:3] / energy, 0.3 * torch.log(energy)]
+        xx, yy, xy = F.avg_pool2d(pooled, 3, 1, 1).split(1, dim=1)
+        energy = xx + yy
+        diagonals = (0.5 * energy + xy, 0.5 * energy - xy)
+        planes += [(xx - yy) / (energy + 1e-3), 2 * xy / (energy + 1e-3)]
+        planes += [0.3 * torch.log(torch.relu(part) + 1e-3) for part in (energy, xx, yy, *diagonals)]
     return torch.cat(planes, dim=1)
 
 
@@ -98,7 +100,7 @@ class FlowDepthNetwork(nn.Module):
         w2, *widths = self.config.widths
         self.stem = conv(4, w2, 5, 2)
         self.products = LocalProducts(w2)
-        self.structure = nn.Conv2d(9, widths[0], 3, padding=1)
+        self.structure = nn.Conv2d(21, widths[0], 3, padding=1)
         entries, stages, inputs = [], [], 2 * w2
         for width, count in zip(widths, self.config.blocks, strict=True):
             entries.append(conv(inputs, width, 3, 2))
