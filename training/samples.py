@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import numpy as np
 from training.blur import View, integrate_exposure, view_inverse_depth
 from training.collage import make_collage
 from training.keyframe import KeyFrame, load_keyframe
-from training.motion import draw_motion
+from training.motion import ExposureMotion, draw_motion
 from training.sensor import draw_sensor, expose
 
 FOCAL_AT_320 = 250.8
 MAX_BLUR_AT_320 = 40.0
 LABEL_STRIDE = 8
+# A view stays this much inside its key frame, so that turns and blur do not run over the edge.
+MARGIN = 1.12
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,30 @@ class SampleConfig:
 SAMPLE_DTYPE = np.dtype([("twist", "f4", 6), ("focal_px", "f4"), ("metric", "?")])
 
 
-def _draw_view(rng: np.random.Generator, config: SampleConfig) -> View:
+def _draw_view(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) -> View:
     zoom = float(np.exp(abs(rng.normal(0, 0.15))) * rng.uniform(0.97, 1.03))
     angles = np.radians(rng.normal(0, (2.0, 2.0, 6.0)))
-    return View(config.width, config.height, FOCAL_AT_320 * config.scale * zoom, cv2.Rodrigues(angles)[0])
+    height, width = key.inverse_depth.shape
+    inside = MARGIN * key.focal_px * max(config.width / width, config.height / height)
+    return View(config.width, config.height, max(FOCAL_AT_320 * config.scale * zoom, inside), cv2.Rodrigues(angles)[0])
 
 
-def make_sample(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) -> tuple[np.ndarray, np.ndarray, tuple]:
-    """One sample: uint8 RGB image [H,W,3], inverse depth float16 [H/8,W/8] in 1/m, and a SAMPLE_DTYPE record."""
-    view = _draw_view(rng, config)
+def make_sample(
+    rng: np.random.Generator,
+    key: KeyFrame,
+    config: SampleConfig,
+    recorded: Callable[[View, np.ndarray], ExposureMotion] | None = None,
+) -> tuple[np.ndarray, np.ndarray, tuple]:
+    """One sample: uint8 RGB image [H,W,3], inverse depth float16 [H/8,W/8] in 1/m, and a SAMPLE_DTYPE record.
+
+    recorded: the motion for a view and its inverse depth on a stride-4 grid; without it one is drawn.
+    """
+    view = _draw_view(rng, key, config)
     coarse = view_inverse_depth(key, view)[2::4, 2::4]
-    motion = draw_motion(rng, coarse, view.focal_px, MAX_BLUR_AT_320 * config.scale)
+    if recorded:
+        motion = recorded(view, coarse)
+    else:
+        motion = draw_motion(rng, coarse, view.focal_px, MAX_BLUR_AT_320 * config.scale)
     light, inverse_depth = integrate_exposure(key, view, motion)
     grid = (config.width // LABEL_STRIDE, config.height // LABEL_STRIDE)
     label = cv2.resize(inverse_depth, grid, interpolation=cv2.INTER_AREA)
@@ -67,14 +83,14 @@ def key_frames(rng: np.random.Generator, rooms: list[Path], photographs: list[Pa
         yield from itertools.repeat(key, 2)
 
 
-def write_shard(folder: Path, rng: np.random.Generator, keys, config: SampleConfig) -> None:
-    """Make `shard_size` samples and write them as a folder of arrays, whole or not at all."""
+def write_shard(folder: Path, samples: Iterator[tuple], config: SampleConfig) -> None:
+    """Write the next `shard_size` samples as a folder of arrays, whole or not at all."""
     count = config.shard_size
     images = np.empty((count, config.height, config.width, 3), np.uint8)
     depths = np.empty((count, config.height // LABEL_STRIDE, config.width // LABEL_STRIDE), np.float16)
     records = np.empty(count, SAMPLE_DTYPE)
-    for index, key in zip(range(count), keys, strict=False):
-        images[index], depths[index], records[index] = make_sample(rng, key, config)
+    for index, sample in zip(range(count), samples, strict=False):
+        images[index], depths[index], records[index] = sample
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
     for name, array in (("images", images), ("inverse_depth", depths), ("records", records)):
@@ -106,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         rng = np.random.default_rng((arguments.seed, number))
         rooms = sorted(path for root in arguments.keyframes for path in root.glob("*.npz"))
         photographs = sorted(path for root in arguments.photos for path in root.glob("*.*"))
-        write_shard(folder, rng, key_frames(rng, rooms, photographs, config), config)
+        keys = key_frames(rng, rooms, photographs, config)
+        write_shard(folder, (make_sample(rng, key, config) for key in keys), config)
         print(f"{folder}: {config.shard_size} samples from {len(rooms)} key frames, {len(photographs)} photographs")
     return 0
