@@ -1,4 +1,4 @@
-"""`python -m training demo`: the short recording that ships, a hand-held camera in a furnished test room, with exact truth."""
+"""`python -m training demo`: the short recording that ships, hand-held in a furnished test room, with exact truth."""
 
 from __future__ import annotations
 
