@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -120,24 +119,28 @@ class Health:
                 self._logged[kind] = now_s
             return due
 
-    def report(
-        self, now_s: float, dropout_s: float, since_s: float, details: Iterable[tuple[str, str]]
-    ) -> Report:
-        """Return the account while active since `since_s`: an error of the last seconds, a silent camera, or fine."""
+    def verdict(self, now_s: float, dropout_s: float, since_s: float) -> tuple[Level, str]:
+        """Judge the node, active since `since_s`: an error of the last seconds, a silent camera, or fine."""
         with self._lock:
-            silence = now_s - max(since_s, self._arrivals[-1] if self._arrivals else since_s)
-            level, message = Level.OK, "running"
             if self._error is not None and now_s - self._error[0] < ERROR_SHOWN_S:
-                level, message = Level.ERROR, self._error[1]
-            elif silence > dropout_s:
-                level = Level.WARN
-                message = f"no image for {silence:.1f} s; check the camera, and that the image topic is remapped to it"
-            return Report(level, message, (*self._values(now_s), *details))
+                return Level.ERROR, self._error[1]
+            silence = now_s - max(since_s, self._arrivals[-1] if self._arrivals else since_s)
+        if silence > dropout_s:
+            return (
+                Level.WARN,
+                f"no image for {silence:.1f} s; check the camera, and remap the image topic to it",
+            )
+        return Level.OK, "running"
 
     def counts(self) -> tuple[tuple[str, str], ...]:
-        """Return the counters alone, for the states in which nothing is estimated."""
+        """Return what became of every image; at any moment, received = answered + in work + dropped."""
         with self._lock:
             return self._counters()
+
+    def values(self, now_s: float) -> tuple[tuple[str, str], ...]:
+        """Return counts, rates, latencies and sign confidence."""
+        with self._lock:
+            return self._values(now_s)
 
     def _counters(self) -> tuple[tuple[str, str], ...]:
         in_work = self._received - self._answered - sum(self._drops.values())

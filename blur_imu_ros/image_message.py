@@ -50,6 +50,10 @@ ENCODINGS = {
     "yuv422": Encoding(2, True, cv2.COLOR_YUV2RGB_UYVY),
 }
 
+# The names every release of cv_bridge knows.
+_OLD_NAMES = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2"}
+_BIG_ENDIAN = sys.byteorder == "big"
+
 Converter = Callable[[Any, str], np.ndarray]
 """cv_bridge's `CvBridge.imgmsg_to_cv2(message, desired_encoding)`, or `convert_plain` without cv_bridge."""
 
@@ -64,7 +68,7 @@ def decode_image(message: Any, convert: Converter | None = None) -> np.ndarray:
     wanted = "passthrough" if encoding.code is None else "rgb8"
     try:
         return _to_eight_bits((convert or convert_plain)(message, wanted))
-    except (cv2.error, RuntimeError, ValueError) as error:
+    except (cv2.error, RuntimeError, TypeError, ValueError) as error:
         raise ImageError(
             f"image of {message.width} x {message.height} in {message.encoding} cannot be converted "
             f"({error}); publish rgb8 or mono8"
@@ -148,22 +152,20 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _native(message: Any, encoding: Encoding) -> Any:
-    """Return the message itself, or one with row padding removed and bytes in this machine's order."""
+    """Return an equal message without row padding, in this machine's byte order; its data a view where they can be."""
     row = message.width * encoding.pixel_bytes
-    swapped = message.encoding == "mono16" and bool(message.is_bigendian) != (sys.byteorder == "big")
-    if message.step == row and not swapped:
-        return message
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, :row]
-    data = np.ascontiguousarray(rows)
-    if swapped:
-        data = data.view(np.uint16).byteswap().view(np.uint8)
+    data = message.data
+    if message.step != row:
+        data = np.frombuffer(data, np.uint8).reshape(message.height, message.step)[:, :row].reshape(-1)
+    if message.encoding == "mono16" and bool(message.is_bigendian) != _BIG_ENDIAN:
+        data = np.frombuffer(data, np.uint16).byteswap().view(np.uint8)
     return SimpleNamespace(
         width=message.width,
         height=message.height,
         step=row,
-        encoding=message.encoding,
-        is_bigendian=int(sys.byteorder == "big"),
-        data=data.reshape(-1),
+        encoding=_OLD_NAMES.get(message.encoding, message.encoding),
+        is_bigendian=int(_BIG_ENDIAN),
+        data=data,
     )
 
 

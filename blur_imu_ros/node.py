@@ -179,11 +179,11 @@ class BlurImuNode(LifecycleNode):
         now_s = time.monotonic()
         if self._pipeline is not None:
             self._pipeline.intake.expire(now_s)
-        report = self._report(now_s)
-        if report.level is not self._reported[1] or now_s - self._reported[0] >= REPORT_EVERY_S:
-            self._reported = (now_s, report.level)
-            now = self.get_clock().now().to_msg()
-            name = self.get_fully_qualified_name()
+        level, message = self._verdict(now_s)
+        if level is not self._reported[1] or now_s - self._reported[0] >= REPORT_EVERY_S:
+            self._reported = (now_s, level)
+            report = Report(level, message, self._values(now_s))
+            name, now = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
             self._diagnostics.publish(diagnostics_message(report, name, self._settings.model, now))
 
     def _try_to_start(self) -> None:
@@ -196,16 +196,18 @@ class BlurImuNode(LifecycleNode):
             self._starting = False
             self.trigger_activate()
 
-    def _report(self, now_s: float) -> Report:
+    def _verdict(self, now_s: float) -> tuple[Level, str]:
         if self._failure:
-            return Report(Level.ERROR, self._failure, self._health.counts())
+            return Level.ERROR, self._failure
         if self._pipeline is None:
-            return Report(Level.OK, "not active", self._health.counts())
-        details: list[tuple[str, str]] = []
-        if self._network is not None:
-            details = [("model", self._network.spec.name), ("provider", self._network.provider_message)]
-        details.extend(self._pipeline.details())
-        return self._health.report(now_s, self._settings.dropout_s, self._pipeline.started_s, details)
+            return Level.OK, "not active"
+        return self._health.verdict(now_s, self._settings.dropout_s, self._pipeline.started_s)
+
+    def _values(self, now_s: float) -> tuple[tuple[str, str], ...]:
+        if self._pipeline is None or self._network is None:
+            return self._health.counts()
+        network = (("model", self._network.spec.name), ("provider", self._network.provider_message))
+        return (*self._health.values(now_s), *network, *self._pipeline.details())
 
 
 def _file_state(settings: parameters.Settings) -> tuple[str, int, int] | None:

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 # Before rclpy is imported: discovery stays on this machine and apart from other tests that run here.
@@ -245,16 +244,6 @@ class Rig:
             return future.result()
         finally:
             self.node.destroy_client(client)
-
-
-@contextmanager
-def running(rig: Rig, node: NodeProcess) -> Iterator[None]:
-    """Wait until the node is active, and let nothing of it survive."""
-    try:
-        rig.wait_until_listened(node)
-        yield
-    finally:
-        node.kill()
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:

@@ -96,6 +96,11 @@ def test_cv_bridge_and_opencv_alone_agree_on_padded_rows_too(encoding, padding):
     assert np.array_equal(pixels, decode_image(tight))
 
 
+def test_byte_order_means_nothing_to_single_bytes():
+    image = message("bgr8", big=1)
+    assert np.array_equal(decode_image(image), stored(image, 3)[:, :, ::-1])
+
+
 @pytest.mark.parametrize(
     ("image", "told"),
     [
@@ -127,9 +132,10 @@ def test_sizes_that_do_not_fit_together_are_named():
         decode_image(huge)
 
 
-def test_what_a_converter_refuses_is_refused_by_name():
+@pytest.mark.parametrize("kind", [RuntimeError, TypeError, cv2.error])
+def test_what_a_converter_refuses_is_refused_by_name(kind):
     def convert(image, encoding):
-        raise RuntimeError("no such conversion")
+        raise kind("no such conversion")
 
     with pytest.raises(ImageError, match=r"22 x 14 in bgr8.*no such conversion.*rgb8"):
         decode_image(message("bgr8"), convert)

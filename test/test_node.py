@@ -22,7 +22,6 @@ from ros_rig import (
     camera_info,
     drops,
     frame,
-    running,
     values,
 )
 from sensor_msgs.msg import CompressedImage, Image
@@ -301,24 +300,38 @@ def test_undecided_signs_can_be_dropped(rig, start):
     rig.stream_until_answered()
 
 
-def test_namespace_and_remapped_topics(model, tmp_path):
-    rig = Rig("/left/blur_imu", namespace="/left/camera")
-    node = NodeProcess(
-        tmp_path / "node.log",
-        arguments=(
-            *("-r", "__ns:=/left", "-r", "image:=/left/camera/image"),
-            *("-r", "camera_info:=/left/camera/camera_info"),
-        ),
-        model=model,
-        provider="cpu",
-        exposure_s=EXPOSURE_S,
-    )
+def test_two_cameras_in_two_namespaces(model, tmp_path):
+    """Each node answers its own camera, on topics of its own, and names itself in the diagnostics."""
+    rigs = {side: Rig(f"/{side}/blur_imu", namespace=f"/{side}/camera") for side in ("left", "right")}
+    nodes = {}
     try:
-        with running(rig, node):
+        for side in rigs:
+            remaps = (
+                "__ns:=/" + side,
+                f"image:=/{side}/camera/image",
+                f"camera_info:=/{side}/camera/camera_info",
+            )
+            nodes[side] = NodeProcess(
+                tmp_path / f"{side}.log",
+                arguments=tuple(item for remap in remaps for item in ("-r", remap)),
+                model=model,
+                provider="cpu",
+                exposure_s=EXPOSURE_S,
+                stale_after_s=20,
+            )
+        for side, rig in rigs.items():
+            rig.wait_until_listened(nodes[side])
             rig.stream_until_answered(3)
-            rig.wait_for_status(lambda status: status.name == "/left/blur_imu")
+        time.sleep(1)
+        for side, rig in rigs.items():
+            answered = {m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in rig.imu}
+            assert answered <= {stamp + round(EXPOSURE_S / 2 * 1e9) for stamp in rig.sent}
+            rig.wait_for_status(lambda status, name=f"/{side}/blur_imu": status.name == name)
     finally:
-        rig.close()
+        for node in nodes.values():
+            node.kill()
+        for rig in rigs.values():
+            rig.close()
 
 
 def test_bad_models_leave_a_node_that_says_so(rig, start, tmp_path):

@@ -1,0 +1,66 @@
+"""The node's account of itself: counts that add up, errors that are shown and logged not too often."""
+
+import pytest
+
+from blur_imu_ros.diagnostics import DropCause, Health, Level, cause_of, describe
+from blur_imu_ros.errors import CameraError, ExposureError, ImageError
+
+
+def test_every_image_is_in_exactly_one_count():
+    health = Health()
+    for index in range(10):
+        health.received(index)
+    for index in range(4):
+        health.answered(index + 0.02, index, 0.03, 0.9, index == 0)
+    health.dropped(DropCause.SUPERSEDED, 5)
+    for _ in range(3):
+        health.dropped(DropCause.IMAGE, 5, "bad image")
+    counts = {key: int(value) for key, value in health.counts()}
+    assert counts.pop("images received") == sum(counts.values()) == 10
+    assert counts["images in work"] == 2
+    assert counts["images dropped: unusable image"] == 3
+    values = dict(health.values(9.0))
+    assert float(values["latency since arrival p50 [ms]"]) == pytest.approx(20)
+    assert float(values["latency since stamp p99 [ms]"]) == pytest.approx(30)
+    assert float(values["share of inflated outputs"]) == pytest.approx(0.25)
+    assert float(values["rate in [Hz]"]) == pytest.approx(1.5)
+
+
+def test_an_error_is_shown_for_a_while_and_a_silent_camera_warned_of():
+    health = Health()
+    assert health.verdict(10.2, 0.5, 10.0) == (Level.OK, "running")
+    level, message = health.verdict(10.6, 0.5, 10.0)
+    assert (level, "no image for 0.6 s" in message) == (Level.WARN, True)
+    health.received(11.0)
+    health.dropped(DropCause.EXPOSURE, 11.0, "exposure is wrong; mend it")
+    assert health.verdict(11.1, 0.5, 10.0) == (Level.ERROR, "exposure is wrong; mend it")
+    assert health.verdict(14.0, 60, 10.0)[0] is Level.OK
+
+
+def test_healthy_drops_are_no_errors():
+    health = Health()
+    for cause in (
+        DropCause.SUPERSEDED,
+        DropCause.STALE,
+        DropCause.LATE,
+        DropCause.UNDECIDED,
+        DropCause.STOPPED,
+    ):
+        assert health.dropped(cause, 1.0, "never shown") is False
+    assert health.verdict(1.0, 60, 0.0)[0] is Level.OK
+
+
+def test_each_kind_of_error_is_logged_now_and_then():
+    health = Health()
+    times = [index / 30 for index in range(300)]
+    assert sum(health.dropped(DropCause.IMAGE, now, "bad") for now in times) == 2
+    assert health.dropped(DropCause.CAMERA, times[-1], "another kind") is True
+
+
+def test_errors_are_counted_by_their_kind():
+    assert cause_of(ImageError("")) is DropCause.IMAGE
+    assert cause_of(CameraError("")) is DropCause.CAMERA
+    assert cause_of(ExposureError("")) is DropCause.EXPOSURE
+    assert cause_of(ZeroDivisionError()) is DropCause.ESTIMATE
+    assert describe(ImageError("what; how")) == "what; how"
+    assert describe(ZeroDivisionError("division")).startswith("ZeroDivisionError: division")

@@ -1,0 +1,57 @@
+"""The worker works on the newest item only, and hands back what it will not work on."""
+
+import threading
+import time
+
+from blur_imu_ros.worker import LatestWorker
+
+PATIENCE_S = 20
+
+
+class Slow:
+    """Work that waits to be let go."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.done = []
+
+    def __call__(self, item):
+        self.begun.release()
+        assert self.go.acquire(timeout=PATIENCE_S)
+        self.done.append(item)
+
+
+def test_only_the_newest_waits():
+    work = Slow()
+    worker = LatestWorker(work)
+    assert worker.submit(1) is None
+    assert work.begun.acquire(timeout=PATIENCE_S)
+    assert worker.submit(2) is None
+    assert worker.submit(3) == 2
+    assert worker.submit(4) == 3
+    work.go.release(2)
+    assert work.begun.acquire(timeout=PATIENCE_S)
+    assert worker.stop(PATIENCE_S) is None
+    assert work.done == [1, 4]
+
+
+def test_stopping_hands_back_what_waits_and_ends_the_thread():
+    before = threading.active_count()
+    work = Slow()
+    worker = LatestWorker(work)
+    worker.submit(1)
+    assert work.begun.acquire(timeout=PATIENCE_S)
+    worker.submit(2)
+    assert worker.stop(timeout_s=0.0) == 2
+    work.go.release()
+    for _ in range(200):
+        if threading.active_count() == before:
+            break
+        time.sleep(0.1)
+    assert threading.active_count() == before
+    assert work.done == [1]
+
+
+def test_stopping_an_idle_worker_returns_at_once():
+    assert LatestWorker(lambda item: None).stop(PATIENCE_S) is None
