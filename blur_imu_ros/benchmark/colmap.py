@@ -22,6 +22,8 @@ from .trajectory import Trajectory, read_tum, write_tum
 
 LIMIT_S = 3600.0
 SMALLEST_MODEL = 3
+MIN_PARALLAX_DEG = 4.0
+"""For the first pair; the default of 16 is for photo collections, and a short video has less."""
 _POLL_S = 0.2
 
 
@@ -74,6 +76,7 @@ def _map(sequence: Sequence, output: Path) -> None:
         min_model_size=SMALLEST_MODEL,
         extract_colors=False,
     )
+    options.mapper.init_min_tri_angle = MIN_PARALLAX_DEG
     models = pycolmap.incremental_mapping(database, images, output, options)
     trajectories = [_trajectory(model, sequence.stamps_ns) for model in models.values()]
     for i, trajectory in enumerate(sorted(trajectories, key=len, reverse=True)):

@@ -18,9 +18,14 @@ STRIDE = 1
 LIMIT_S = 900
 
 
-def published_model(folder: Path | None = None) -> Path:
-    """Path of the ONNX file, exported if it is not kept yet. Raises BlurImuError where that fails."""
-    path = (folder or default_folder()) / f"published-stride{STRIDE}-seed{SEED}.onnx"
+def published_path() -> Path:
+    """Where the ONNX file is kept."""
+    return default_folder() / f"published-stride{STRIDE}-seed{SEED}.onnx"
+
+
+def published_model() -> Path:
+    """The ONNX file, exported if it is not kept yet. Raises BlurImuError where that fails."""
+    path = published_path()
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if args.frames < 10 or args.threads < 0:
         raise ConfigurationError("--frames must be at least 10, and --threads at least 0")
     workload = Workload.of_sequence(Sequence.load(args.sequence)) if args.sequence else Workload.synthetic()
-    published = None if args.no_published else _published()
     model = find_model(args.model)
+    published = None if args.no_published else _published()
     providers = [Provider(name) for name in args.provider] if args.provider else _present()
     runs = [Run(model, provider, args.threads, args.frames, workload, published) for provider in providers]
     scaling = [] if args.no_scaling else list(_scaling(runs[0]))

@@ -136,6 +136,7 @@ def provider_table(measured: list[dict[str, Any]]) -> str:
         "peak memory [MB]": lambda m: f"{m['peak_memory_mb']:.0f}",
         "published network [ms]": lambda m: _number(m["published_network_ms"]),
         "times faster than it": lambda m: _number(m["speedup_vs_published"]),
+        "times faster than it, processor time": lambda m: _number(m["processor_speedup_vs_published"]),
     }
     names = [f"{m['provider']}, {m['threads'] or 'all'} threads" for m in measured]
     rows = [

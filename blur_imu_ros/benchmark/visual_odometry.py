@@ -1,6 +1,7 @@
 """Frame-to-frame visual odometry, the classical answer: corners tracked by KLT, essential matrix, chained poses.
 
-Source: Nister, "An efficient solution to the five-point relative pose problem", PAMI 2004; Lucas & Kanade 1981.
+Source: Nister, "An efficient solution to the five-point relative pose problem", PAMI 2004; Barath et al., "MAGSAC++",
+CVPR 2020.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def relative_motion(earlier: np.ndarray, later: np.ndarray, camera: CameraModel)
         return None
     rays, rays_after = _rays(before, camera), _rays(after, camera)
     threshold = THRESHOLD_PX / float(camera.matrix[0, 0])
-    essential, agree = cv2.findEssentialMat(rays, rays_after, np.eye(3), cv2.RANSAC, 0.999, threshold)
+    essential, agree = cv2.findEssentialMat(rays, rays_after, np.eye(3), cv2.USAC_MAGSAC, 0.999, threshold)
     if essential is None or essential.shape != (3, 3) or np.count_nonzero(agree) < MIN_INLIERS:
         return None
     inliers = agree.ravel() > 0

@@ -1,0 +1,278 @@
+"""The benchmark commands end to end: every output, a baseline that fails, and what is kept between runs."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from motion_network import CAMERA, UNIT, image_of, write_motion_network
+
+from blur_imu_ros.benchmark import baselines, published_model
+from blur_imu_ros.benchmark.cache import TrajectoryCache
+from blur_imu_ros.benchmark.markdown import write_section
+from blur_imu_ros.benchmark.reliability import chi2_probability, coverage
+from blur_imu_ros.benchmark.scores import MethodFrames, by_blur, score
+from blur_imu_ros.cli import main
+from blur_imu_ros.errors import BlurImuError
+from blur_imu_ros.metrics import CHI2_95, EvaluatedFrames
+from blur_imu_ros.sequence import Sequence
+from blur_imu_ros.sequence_writer import SequenceWriter
+
+EXPOSURE_S = 0.01
+FRAMES = 12
+
+
+def motion_of(i: int) -> np.ndarray:
+    """Motion over the exposure, whole grey levels of the network, slow enough for every trajectory."""
+    return np.array([20, -30, 25, 4, -6, 8]) * UNIT * (1 + i / 4)
+
+
+def write_sequence(folder: Path) -> Path:
+    with SequenceWriter(folder, CAMERA) as writer:
+        for i in range(FRAMES):
+            stamp_ns, motion = 10**18 + i * 33_333_333, np.rint(motion_of(i) / UNIT) * UNIT
+            writer.add(stamp_ns, image_of(motion), exposure_s=EXPOSURE_S, twist=motion / EXPOSURE_S)
+    return folder
+
+
+@pytest.fixture
+def accuracy(tmp_path: Path) -> list[str]:
+    model = write_motion_network(tmp_path / "motion.onnx")
+    sequence = write_sequence(tmp_path / "first")
+    common = [
+        "--model",
+        str(model),
+        "--provider",
+        "cpu",
+        "--threads",
+        "1",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    return ["benchmark", "accuracy", str(sequence), *common]
+
+
+def evaluated(
+    twist: np.ndarray, truth: np.ndarray, covariance: np.ndarray, blur_px: np.ndarray
+) -> EvaluatedFrames:
+    n = len(twist)
+    unused = {
+        name: np.full(n, 1.0)
+        for name in ("sign_probability", "pixel_rate", "inverse_depth_error", "latency_ms")
+    }
+    return EvaluatedFrames(
+        stamps_ns=np.arange(n),
+        twist=twist,
+        covariance=covariance,
+        truth=truth,
+        truth_sigma=np.zeros((n, 6)),
+        blur_px=blur_px,
+        exposure_s=np.full(n, EXPOSURE_S),
+        **unused,
+    )
+
+
+def test_accuracy_writes_every_output(accuracy: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "results.md").write_text(
+        "# Results\n\n<!-- begin accuracy -->\nold\n<!-- end accuracy -->\n\nAfterwards.\n"
+    )
+    outputs = [
+        "--json",
+        "a.json",
+        "--csv",
+        "a.csv",
+        "--html",
+        "a.html",
+        "--markdown",
+        "results.md",
+        "--plots",
+        "plots",
+    ]
+    named = [str(folder / text) if not text.startswith("--") else text for text in outputs]
+    assert main([*accuracy, "--baselines", "zero", "odometry", *named]) == 0
+
+    result = json.loads((folder / "a.json").read_text())
+    (sequence,) = result["sequences"]
+    ours, zero, odometry = sequence["methods"]
+    assert ours["method"] == "blur_imu"
+    assert ours["answered"] == 1
+    assert ours["angular_rmse"] == pytest.approx([0, 0, 0], abs=4)
+    assert zero["angular_ratio"] == zero["linear_ratio"] == 1
+    assert zero["sign_accuracy"] is None
+    # Six grey squares are no scene: nothing to track, and the frames count as predictions of zero.
+    assert odometry["answered"] == 0
+    assert odometry["angular_ratio"] == 1
+    assert odometry["failures"] == {"first": "no frames could be connected"}
+    assert [bins["bin_px"] for bins in result["by_blur"][0]][-1] == [3.0, None]
+    assert sum(b["frames"] for b in result["by_blur"][0][:-1]) == FRAMES
+
+    text = (folder / "results.md").read_text()
+    assert text.startswith("# Results")
+    assert text.endswith("Afterwards.\n")
+    assert "old" not in text
+    assert text.count("<!-- begin accuracy -->") == 1
+    assert "| blur_imu |" in text
+    with (folder / "a.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {"first", "pooled", "blur 3-8 px"} <= {row["group"] for row in rows}
+    page = (folder / "a.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert page.count("<img") == 3
+    assert {p.name for p in (folder / "plots").iterdir()} == {
+        *("error_against_blur.png", "reliability.png", "series_first.png")
+    }
+
+
+def test_a_trajectory_from_elsewhere_enters_the_table(accuracy: list[str], tmp_path: Path) -> None:
+    # A camera that turns by the true rate, sampled at the frames; positions unknown to it.
+    (tmp_path / "first.tum").write_text(
+        "".join(f"{(10**18 + i * 33_333_333) / 1e9:.6f} {i} 0 0 0 0 0 1\n" for i in range(FRAMES))
+    )
+    theirs = f"Theirs={tmp_path}/{{sequence}}.tum"
+    absent = f"Absent={tmp_path}/nowhere.tum"
+    out = tmp_path / "a.json"
+    arguments = [*accuracy, "--baselines", "--trajectory", theirs, "--trajectory", absent, "--json", str(out)]
+    assert main(arguments) == 0
+    ours, found, missing = json.loads(out.read_text())["sequences"][0]["methods"]
+    assert found["answered"] == 1
+    assert found["angular_ratio"] == pytest.approx(1)
+    assert found["linear_ratio"] < 1
+    assert missing["answered"] == 0
+    assert "nowhere.tum" in missing["failures"]["first"]
+    assert ours["angular_ratio"] < found["angular_ratio"]
+
+
+def test_a_baseline_that_fails_is_a_row_not_an_end(
+    accuracy: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from blur_imu_ros.benchmark import colmap
+
+    def fail(sequence: Sequence) -> list:
+        raise BlurImuError(f"COLMAP lost {sequence.name}")
+
+    monkeypatch.setattr(colmap, "reconstruct", fail)
+    out = tmp_path / "a.json"
+    assert main([*accuracy, "--baselines", "colmap", "--json", str(out)]) == 0
+    row = json.loads(out.read_text())["sequences"][0]["methods"][1]
+    assert row["answered"] == 0
+    assert "COLMAP lost first" in row["failures"]["first"]
+    assert "COLMAP lost first" in capfd.readouterr().err
+
+
+def test_a_baseline_runs_once_for_the_same_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from blur_imu_ros.benchmark import visual_odometry
+
+    runs = []
+    monkeypatch.setattr(
+        visual_odometry, "track_sequence", lambda sequence, progress: runs.append(sequence.name) or []
+    )
+    cache = TrajectoryCache(tmp_path / "cache")
+    first = Sequence.load(write_sequence(tmp_path / "first"))
+    for _ in range(2):
+        answers = baselines.answer(first, baselines.Baseline.ODOMETRY, cache, iter)
+        assert answers.failure == "no frames could be connected"
+    (tmp_path / "first").rename(tmp_path / "second")
+    baselines.answer(Sequence.load(tmp_path / "second"), baselines.Baseline.ODOMETRY, cache, iter)
+    assert runs == ["first"], "the same content under another name is the same sequence"
+
+
+def test_scores_count_what_is_not_answered_as_zero() -> None:
+    truth = np.tile([1.0, 0, 0, 0, 0.5, 0], (4, 1))
+    blur_px = np.array([0.5, 2, 5, 20])
+    unknown = np.full((4, 6, 6), np.nan)
+    half = np.where(np.arange(4)[:, None] < 2, truth, np.nan)
+    entry = MethodFrames("half", evaluated(half, truth, unknown, blur_px), 0.1, {})
+    ours = evaluated(0.9 * truth, truth, unknown, blur_px)
+    row = score(entry, ours)
+    assert row["answered"] == 0.5
+    assert row["angular_ratio"] == row["linear_ratio"] == pytest.approx(np.sqrt(0.5))
+    assert row["angular_ratio_answered"] == pytest.approx(0)
+    assert row["reference_angular_ratio_answered"] == pytest.approx(0.1)
+    assert row["coverage"]["all"]["95%"] is None
+    bins = by_blur(entry, ours)
+    assert [b["frames"] for b in bins] == [1, 1, 1, 0, 1, 2]
+    assert [b["angular_ratio"] for b in bins] == pytest.approx([0, 0, 1, None, 1, 1])
+
+
+def test_coverage_of_errors_as_large_as_stated() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(6, 6))
+    covariance = root @ root.T
+    truth = np.zeros((4000, 6))
+    twist = rng.multivariate_normal(np.zeros(6), covariance, 4000)
+    frames = evaluated(twist, truth, np.tile(covariance, (4000, 1, 1)), np.ones(4000))
+    for part in ("all", "w", "v"):
+        assert list(coverage(frames)[part].values()) == pytest.approx([0.5, 0.9, 0.95], abs=0.025)
+    for freedom, quantile in CHI2_95.items():
+        assert chi2_probability(np.array([quantile]), freedom) == pytest.approx(0.95)
+
+
+def test_a_section_is_appended_once_and_then_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "r.md"
+    for text in ("first", "second"):
+        write_section(path, "speed", text)
+    assert path.read_text() == "<!-- begin speed -->\n\nsecond\n\n<!-- end speed -->\n"
+
+
+def test_speed_writes_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = write_motion_network(tmp_path / "motion.onnx")
+    # Any network stands for the published one here: exporting that takes a minute.
+    stand_in = published_model.published_path()
+    stand_in.parent.mkdir(parents=True)
+    stand_in.write_bytes(model.read_bytes())
+    out, document = tmp_path / "s.json", tmp_path / "r.md"
+    arguments = ["--model", str(model), "--provider", "cpu", "--threads", "1", "--frames", "10"]
+    assert (
+        main(
+            [
+                "benchmark",
+                "speed",
+                *arguments,
+                "--no-scaling",
+                "--json",
+                str(out),
+                "--markdown",
+                str(document),
+            ]
+        )
+        == 0
+    )
+    result = json.loads(out.read_text())
+    (entry,) = result["providers"]
+    assert entry["provider"] == "cpu"
+    assert entry["frames"] == 10
+    assert entry["image_to_estimate_ms"]["p99"] >= entry["image_to_estimate_ms"]["p50"] > 0
+    assert entry["stages_ms"].keys() == {"decode", "remap", "network", "solve", "direction", "publish"}
+    stages = [
+        entry["stages_ms"][name]["p50"] for name in ("decode", "remap", "network", "solve", "direction")
+    ]
+    assert sum(stages) == pytest.approx(entry["image_to_estimate_ms"]["p50"], rel=0.5)
+    assert entry["published_network_ms"] > 0
+    assert entry["speedup_vs_published"] > 0
+    assert entry["peak_memory_mb"] > 30
+    assert result["machine"]["cores"] >= 1
+    assert result["machine"]["processor"]
+    assert "times faster than it" in document.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["accuracy", "nowhere"], "no such folder"),
+        (["accuracy", "nowhere", "--json", "nowhere/a.json"], "its folder does not exist"),
+        (["speed", "--frames", "1"], "--frames must be at least 10"),
+        (["speed", "--model", "nowhere.onnx"], "nowhere.onnx does not exist"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main(["benchmark", *arguments]) == 2
+    error = capfd.readouterr().err.strip().splitlines()
+    assert error[-1].startswith("blur_imu: error: ")
+    assert says in error[-1]

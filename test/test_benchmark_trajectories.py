@@ -1,0 +1,107 @@
+"""Trajectories become velocities exactly; the classical baselines recover those of a camera whose path is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from moving_camera import INTERVAL_NS, TWIST, poses, write_sequence
+
+from blur_imu_ros.benchmark.trajectory import Trajectory, aligned_velocities, read_tum, velocities, write_tum
+from blur_imu_ros.benchmark.visual_odometry import track_sequence
+from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.sequence import Sequence
+
+STAMPS = 10**18 + np.arange(8) * INTERVAL_NS
+TRUTH = np.tile(TWIST, (8, 1))
+
+
+def path_of(twist: np.ndarray, scale: float = 1.0, kept: slice = slice(None)) -> Trajectory:
+    to_camera = poses(twist, 8)
+    rotation = np.array([r.T for r, _ in to_camera])
+    position = scale * np.array([-r.T @ t for r, t in to_camera])
+    return Trajectory(STAMPS[kept], rotation[kept], position[kept])
+
+
+def test_velocities_of_a_constant_twist_are_that_twist() -> None:
+    # Central differences of a path that bends are second order in the interval.
+    np.testing.assert_allclose(velocities(path_of(TWIST), STAMPS)[1:-1], TRUTH[1:-1], atol=2e-3)
+    np.testing.assert_allclose(velocities(path_of(TWIST), STAMPS)[[0, -1]], TRUTH[[0, -1]], atol=2e-2)
+
+
+def test_the_scale_comes_from_the_truth_and_the_direction_does_not() -> None:
+    twist = aligned_velocities([path_of(TWIST, scale=0.01)], STAMPS, TRUTH)
+    np.testing.assert_allclose(twist, TRUTH, atol=2e-2)
+    backwards = np.concatenate([TRUTH[:, :3], -TRUTH[:, 3:]], axis=1)
+    np.testing.assert_allclose(aligned_velocities([path_of(TWIST)], STAMPS, backwards)[:, 3:], 0)
+
+
+def test_a_frame_without_a_pose_or_a_neighbour_is_unanswered() -> None:
+    answered = np.isfinite(velocities(path_of(TWIST, kept=slice(2, 5)), STAMPS)).all(axis=1)
+    assert answered.tolist() == [False, False, True, True, True, False, False, False]
+    stamps = STAMPS.copy()
+    stamps[4:] += 10**9
+    shifted = Trajectory(stamps, path_of(TWIST).rotation, path_of(TWIST).position)
+    across = velocities(shifted, stamps)
+    np.testing.assert_allclose(across[3:5, :3], TRUTH[3:5, :3], atol=2e-2)
+
+
+def test_several_trajectories_answer_together_each_with_its_own_scale() -> None:
+    parts = [path_of(TWIST, 5.0, slice(0, 4)), path_of(TWIST, 0.2, slice(4, 8))]
+    np.testing.assert_allclose(aligned_velocities(parts, STAMPS, TRUTH), TRUTH, atol=2e-2)
+
+
+def test_a_tum_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_tum(path_of(TWIST), tmp_path / "t.txt")
+    back = read_tum(tmp_path / "t.txt")
+    assert back.stamps_ns.tolist() == STAMPS.tolist()
+    np.testing.assert_allclose(back.rotation, path_of(TWIST).rotation, atol=1e-7)
+    np.testing.assert_allclose(back.position, path_of(TWIST).position, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("1.0 0 0 0 0 0 0", "line 1.*unit quaternion"),
+        ("1.0 0 0 0 0 0 0 2", "line 1.*unit quaternion"),
+        ("1.0 0 0 nan 0 0 0 1", "line 1.*unit quaternion"),
+        ("1.0,0,0,0,0,0,0,1", "line 1: not numbers"),
+        ("# nothing", "holds no pose"),
+    ],
+)
+def test_a_bad_tum_file_is_refused_with_its_line(tmp_path: Path, line: str, says: str) -> None:
+    (tmp_path / "t.txt").write_text(line + "\n")
+    with pytest.raises(SequenceError, match=says):
+        read_tum(tmp_path / "t.txt")
+
+
+def test_visual_odometry_follows_a_sharp_camera(tmp_path: Path) -> None:
+    sequence = Sequence.load(write_sequence(tmp_path / "s"))
+    twist = aligned_velocities(track_sequence(sequence), sequence.stamps_ns, sequence.truth)
+    np.testing.assert_allclose(twist[:, :3], sequence.truth[:, :3], atol=0.05)
+    np.testing.assert_allclose(twist[:, 3:], sequence.truth[:, 3:], atol=0.12)
+
+
+def test_visual_odometry_of_nothing_to_see_is_no_trajectory(tmp_path: Path) -> None:
+    sequence = Sequence.load(write_sequence(tmp_path / "s", frames=3))
+    for frame in sequence.frames:
+        frame.image.write_bytes(blank_png())
+    assert track_sequence(sequence) == []
+
+
+def test_colmap_follows_a_sharp_camera(tmp_path: Path) -> None:
+    pytest.importorskip("pycolmap")
+    from blur_imu_ros.benchmark.colmap import reconstruct
+
+    sequence = Sequence.load(write_sequence(tmp_path / "s"))
+    trajectories = reconstruct(sequence)
+    twist = aligned_velocities(trajectories, sequence.stamps_ns, sequence.truth)
+    answered = np.isfinite(twist).all(axis=1)
+    assert answered.sum() >= 8
+    np.testing.assert_allclose(twist[answered, :3], sequence.truth[answered, :3], atol=0.1)
+    np.testing.assert_allclose(twist[answered, 3:], sequence.truth[answered, 3:], atol=0.2)
+
+
+def blank_png() -> bytes:
+    import cv2
+
+    return cv2.imencode(".png", np.full((240, 320), 90, np.uint8))[1].tobytes()
