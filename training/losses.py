@@ -80,12 +80,12 @@ def flow_loss(labels: Labels, q: Tensor, log_sigma: Tensor, likelihood: bool) ->
     """q [B,2,h,w] px, log_sigma [B,1,h,w], one for both components.
 
     First the compressed error teaches q, and the likelihood only sigma: a likelihood alone starts slowly, being content with
-    q = 0 and a wide sigma. Later (`likelihood`) both learn from the likelihood, in pixels.
+    q = 0 and a wide sigma. Later (`likelihood`) both learn from the likelihood, in pixels, too.
     """
     target = double_angle(labels.flow).permute(0, 3, 1, 2)
-    if likelihood:
-        return laplace(target - q, log_sigma).mean()
     shape = F.smooth_l1_loss(compress(q), compress(target))
+    if likelihood:
+        return laplace(target - q, log_sigma).mean() + shape
     return 4 * shape + 0.2 * laplace((target - q).detach(), log_sigma).mean()
 
 
