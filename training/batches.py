@@ -27,7 +27,9 @@ class Batch:
     canonical_px: float
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.image.to(device), self.labels.map(lambda tensor: tensor.to(device)), self.canonical_px)
+        return Batch(
+            self.image.to(device), self.labels.map(lambda tensor: tensor.to(device)), self.canonical_px
+        )
 
 
 class Shards:
@@ -43,10 +45,13 @@ class Shards:
         for path in found:
             if path not in self.arrays:
                 self.arrays[path] = tuple(
-                    np.load(path / f"{name}.npy", mmap_mode="r") for name in ("images", "inverse_depth", "records")
+                    np.load(path / f"{name}.npy", mmap_mode="r")
+                    for name in ("images", "inverse_depth", "records")
                 )
         if not self.arrays:
-            raise FileNotFoundError(f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`")
+            raise FileNotFoundError(
+                f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`"
+            )
 
     def pick(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.void]:
         images, depths, records = list(self.arrays.values())[rng.integers(len(self.arrays))]
@@ -58,7 +63,8 @@ class Shards:
         while True:
             image, depth, record = self.pick(rng)
             length = record["focal_px"] * (
-                np.linalg.norm(record["twist"][:3]) + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
+                np.linalg.norm(record["twist"][:3])
+                + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
             )
             if rng.random() < np.clip(10.0 / (length + 1e-6), 0.3, 1.0):
                 return image, depth, record
@@ -67,7 +73,10 @@ class Shards:
 def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> Batch:
     """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left), multiples of 8."""
     top, left = corners
-    rows, columns = slice(top // STRIDE, (top + crop[0]) // STRIDE), slice(left // STRIDE, (left + crop[1]) // STRIDE)
+    rows, columns = (
+        slice(top // STRIDE, (top + crop[0]) // STRIDE),
+        slice(left // STRIDE, (left + crop[1]) // STRIDE),
+    )
     images = np.stack([image[top : top + crop[0], left : left + crop[1]] for image, _, _ in samples])
     labels = make_labels(
         torch.from_numpy(np.stack([record["twist"] for *_, record in samples])),
@@ -104,7 +113,10 @@ def draw_batch(rng: np.random.Generator, shards: Shards, size: int, crop: tuple[
     samples = [_augment(rng, shards.pick_moderate(rng)) for _ in range(size)]
     height, width = samples[0][0].shape[:2]
     crop = min(crop[0], height), min(crop[1], width)
-    corners = tuple(int(rng.integers((full - part) // STRIDE + 1)) * STRIDE for full, part in zip((height, width), crop, strict=True))
+    corners = tuple(
+        int(rng.integers((full - part) // STRIDE + 1)) * STRIDE
+        for full, part in zip((height, width), crop, strict=True)
+    )
     return assemble(samples, corners, crop)
 
 

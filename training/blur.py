@@ -35,7 +35,9 @@ def _project(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def _key_matrix(key: KeyFrame, view: View) -> np.ndarray:
     height, width = key.inverse_depth.shape
-    intrinsics = np.array([[key.focal_px, 0, (width - 1) / 2], [0, key.focal_px, (height - 1) / 2], [0, 0, 1]])
+    intrinsics = np.array(
+        [[key.focal_px, 0, (width - 1) / 2], [0, key.focal_px, (height - 1) / 2], [0, 0, 1]]
+    )
     return intrinsics @ view.rotation
 
 
@@ -56,7 +58,11 @@ def _source_map(inverse_depth: np.ndarray, view: View, pose: np.ndarray, to_key:
         [[view.focal_px, 0, (view.width - 1) / 2], [0, view.focal_px, (view.height - 1) / 2], [0, 0, 1]]
     )
     reach = int(np.ceil(view.focal_px * np.linalg.norm(centre) * float(inverse_depth.max())))
-    depth = cv2.dilate(inverse_depth, np.ones((2 * min(reach, 12) + 1,) * 2, np.uint8)) if reach else inverse_depth
+    depth = (
+        cv2.dilate(inverse_depth, np.ones((2 * min(reach, 12) + 1,) * 2, np.uint8))
+        if reach
+        else inverse_depth
+    )
     for _ in range(2 if reach else 0):
         pixels = _project(rays + depth[..., None] * centre, intrinsics)
         depth = cv2.remap(inverse_depth, pixels, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
@@ -80,10 +86,14 @@ def integrate_exposure(
     for time in np.float32((np.arange(count) + 0.5) / count - 0.5):
         moment = time + row_time
         source = middle + slope * moment + bend * (moment * moment)
-        cv2.accumulate(cv2.remap(key.colour, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), total)
+        cv2.accumulate(
+            cv2.remap(key.colour, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), total
+        )
     if motion.readout:
-        rows = np.broadcast_to(row_time, inverse_depth.shape + (1,))
+        rows = np.broadcast_to(row_time, (*inverse_depth.shape, 1))
         source = middle + slope * rows + bend * (rows * rows)
-        depth = cv2.remap(key.inverse_depth, source, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
+        depth = cv2.remap(
+            key.inverse_depth, source, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
+        )
         inverse_depth = depth * (view.rays() @ view.rotation[2].astype(np.float32))
     return total * np.float32(FULL_SCALE / 65535.0 / count), inverse_depth

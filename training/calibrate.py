@@ -94,7 +94,9 @@ def fit(cases: list[Case], min_blur_px: float) -> dict:
         distances = squared_distances(errors, widened)
         joint = max(1.0, float(np.quantile(distances, 0.95)) / CHI2_95_OF_6)
         cost = np.mean(np.linalg.slogdet(widened * joint)[1] + np.minimum(distances / joint, OUTLIER))
-        print(f"fraction {fraction:.1e}: cost {cost:.3f}, rmse w {rms(errors[:, :3]):.3f} v {rms(errors[:, 3:]):.3f}")
+        print(
+            f"fraction {fraction:.1e}: cost {cost:.3f}, rmse w {rms(errors[:, :3]):.3f} v {rms(errors[:, 3:]):.3f}"
+        )
         if not best or cost < best["cost"]:
             best = {
                 "cost": float(cost),
@@ -113,9 +115,13 @@ def rms(errors: np.ndarray) -> float:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training calibrate`."""
     parser.add_argument("model", type=Path, help="exported ONNX file")
-    parser.add_argument("--sequences", type=Path, nargs="+", required=True, help="validation sequence folders")
+    parser.add_argument(
+        "--sequences", type=Path, nargs="+", required=True, help="validation sequence folders"
+    )
     parser.add_argument("--min-blur-px", type=float, default=0.4)
-    parser.add_argument("--output", type=Path, required=True, help="JSON for `python -m training export --calibration`")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="JSON for `python -m training export --calibration`"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -41,7 +41,9 @@ def _crop(rng: np.random.Generator, path: Path) -> np.ndarray:
 
 def _plane(rng: np.random.Generator, nearest: float, farthest: float) -> np.ndarray:
     """Inverse depth float32 [HEIGHT,WIDTH] of a random plane: linear in the pixel position."""
-    x, y = np.meshgrid(np.linspace(-1, 1, WIDTH, dtype=np.float32), np.linspace(-1, 1, HEIGHT, dtype=np.float32))
+    x, y = np.meshgrid(
+        np.linspace(-1, 1, WIDTH, dtype=np.float32), np.linspace(-1, 1, HEIGHT, dtype=np.float32)
+    )
     centre = 1 / np.exp(rng.uniform(np.log(nearest), np.log(farthest)))
     slope = rng.normal(0, 0.25, 2) * centre
     return np.maximum(centre + slope[0] * x + slope[1] * y, 0.3 * centre).astype(np.float32)
@@ -68,7 +70,9 @@ def _paint(rng: np.random.Generator, colour: np.ndarray, depth: np.ndarray) -> N
     Some shapes lie on the surface below them, others stand in front of it.
     """
     for _ in range(int(np.exp(rng.uniform(0, 5.0)))):
-        shade = tuple(float(c) for c in np.exp(rng.uniform(np.log(0.02), np.log(1.2))) * rng.uniform(0.6, 1.4, 3))
+        shade = tuple(
+            float(c) for c in np.exp(rng.uniform(np.log(0.02), np.log(1.2))) * rng.uniform(0.6, 1.4, 3)
+        )
         centre = rng.uniform(0, 1, 2) * (WIDTH, HEIGHT)
         size = 4.0 * (1 - rng.random()) ** -0.7
         kind = rng.random()
@@ -100,7 +104,11 @@ def make_collage(rng: np.random.Generator, photographs: list[Path]) -> KeyFrame:
     for _ in range(rng.integers(0, 7)):
         mask = _cutout(rng)
         nearer = depth + (1.0 / rng.uniform(0.6, 3.0)) * rng.random()
-        piece = _crop(rng, photographs[rng.integers(len(photographs))]) if rng.random() < 0.8 else rng.uniform(0.02, 1, 3)
+        piece = (
+            _crop(rng, photographs[rng.integers(len(photographs))])
+            if rng.random() < 0.8
+            else rng.uniform(0.02, 1, 3)
+        )
         colour = np.where(mask[..., None], piece, colour)
         depth = np.where(mask, np.maximum(nearer, _plane(rng, 0.6, 3.0)), depth)
     colour, depth = np.ascontiguousarray(colour, np.float32), np.ascontiguousarray(depth, np.float32)

@@ -59,7 +59,9 @@ def fold_batch_norms(module: nn.Module) -> None:
             child[0], child[1] = fuse_conv_bn_eval(child[0], child[1]), nn.Identity()
 
 
-def export_onnx(network: FlowDepthNetwork, path: Path, size: tuple[int, int], entries: dict[str, str]) -> None:
+def export_onnx(
+    network: FlowDepthNetwork, path: Path, size: tuple[int, int], entries: dict[str, str]
+) -> None:
     """Write the ONNX file for `size` (width, height) with these metadata entries, whole or not at all."""
     example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
     temporary = path.with_suffix(".tmp")
@@ -76,7 +78,9 @@ def export_onnx(network: FlowDepthNetwork, path: Path, size: tuple[int, int], en
 def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[float, float]:
     """Largest difference between torch and onnxruntime on a uint8 image [H,W,3]: flow in px, inverse depth relative."""
     with torch.no_grad():
-        expected = [output.numpy() for output in ContractNetwork(network).eval()(torch.from_numpy(image[None]))]
+        expected = [
+            output.numpy() for output in ContractNetwork(network).eval()(torch.from_numpy(image[None]))
+        ]
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     actual = session.run(list(OUTPUTS), {"image": image[None]})
     flow = float(np.abs(actual[0] - expected[0]).max())
@@ -121,7 +125,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--calibration", type=Path, help="JSON written by `python -m training calibrate`")
     parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
-    parser.add_argument("--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it")
+    parser.add_argument(
+        "--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -136,7 +142,9 @@ def run(arguments: argparse.Namespace) -> int:
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     flow, depth = parity(network, arguments.output, image)
     megabytes = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {megabytes:.1f} MB, torch against onnxruntime: flow {flow:.1e} px, depth {depth:.1e} relative")
+    print(
+        f"{arguments.output}: {megabytes:.1f} MB, torch against onnxruntime: flow {flow:.1e} px, depth {depth:.1e} relative"
+    )
     if flow > MAX_FLOW_DIFFERENCE_PX or depth > MAX_DEPTH_DIFFERENCE:
         arguments.output.unlink()
         raise SystemExit("the exported network differs from the trained one; nothing was kept")

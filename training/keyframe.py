@@ -32,4 +32,6 @@ def encode_linear(colour: np.ndarray) -> np.ndarray:
 def load_keyframe(path: Path) -> KeyFrame:
     """Read a room view written by `python -m training keyframes`."""
     with np.load(path) as arrays:
-        return KeyFrame(arrays["colour"], arrays["inverse_depth"].astype(np.float32), float(arrays["focal_px"]))
+        return KeyFrame(
+            arrays["colour"], arrays["inverse_depth"].astype(np.float32), float(arrays["focal_px"])
+        )

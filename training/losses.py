@@ -35,13 +35,19 @@ class Labels:
         return predicted_flow(self, self.inverse_depth, self.twist)
 
 
-def make_labels(twist: Tensor, inverse_depth: Tensor, metric: Tensor, focal_px: Tensor, canonical_px: float, stride: int) -> Labels:
+def make_labels(
+    twist: Tensor, inverse_depth: Tensor, metric: Tensor, focal_px: Tensor, canonical_px: float, stride: int
+) -> Labels:
     """Labels for views of focal length focal_px [B]; inverse depth [B,h,w] in 1/m is scaled to the canonical focal length."""
     batch, rows, columns = inverse_depth.shape
     x = (torch.arange(columns) + 0.5) * stride - columns * stride / 2
     y = (torch.arange(rows) + 0.5) * stride - rows * stride / 2
     y, x = torch.meshgrid(y, x, indexing="ij")
-    x, y, f = x.expand(batch, -1, -1), y.expand(batch, -1, -1), focal_px.view(-1, 1, 1).expand(-1, rows, columns)
+    x, y, f = (
+        x.expand(batch, -1, -1),
+        y.expand(batch, -1, -1),
+        focal_px.view(-1, 1, 1).expand(-1, rows, columns),
+    )
     zero = torch.zeros_like(x)
     rotation = torch.stack((x * y / f, -(f + x * x / f), y, f + y * y / f, -x * y / f, -x), dim=-1)
     translation = torch.stack((-f, zero, x, zero, -f, y), dim=-1) * (canonical_px / f)[..., None]
@@ -97,7 +103,9 @@ def depth_loss(labels: Labels, inverse_depth: Tensor, log_sigma: Tensor) -> Tens
     return (laplace(error, relative) * weight).sum() / (weight.sum() * error[0].numel()).clamp(min=1)
 
 
-def velocity_error(labels: Labels, q: Tensor, q_log_sigma: Tensor, inverse_depth: Tensor, depth_log_sigma: Tensor) -> Tensor:
+def velocity_error(
+    labels: Labels, q: Tensor, q_log_sigma: Tensor, inverse_depth: Tensor, depth_log_sigma: Tensor
+) -> Tensor:
     """Error [B,6] of the maximum a posteriori solve, linearised at the truth: one Gauss-Newton step away from it.
 
     The weights are those of the product's solve: isotropic flow variance plus depth variance along the translational flow.

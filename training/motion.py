@@ -48,7 +48,9 @@ def _natural_twist(rng: np.random.Generator) -> np.ndarray:
     return rates * exposure_s
 
 
-def draw_motion(rng: np.random.Generator, inverse_depth: np.ndarray, focal_px: float, max_blur_px: float) -> ExposureMotion:
+def draw_motion(
+    rng: np.random.Generator, inverse_depth: np.ndarray, focal_px: float, max_blur_px: float
+) -> ExposureMotion:
     """A motion for a view with this inverse depth grid [h,w] (stride 4); blur lengths up to max_blur_px (median)."""
     twist = _natural_twist(rng)
     if rng.random() < 0.5:
@@ -61,6 +63,9 @@ def draw_motion(rng: np.random.Generator, inverse_depth: np.ndarray, focal_px: f
         twist *= 0.05 * rng.random()
     excess = median_blur_px(twist, inverse_depth, focal_px) / max_blur_px
     twist /= max(1.0, excess)
-    change = 0.3 * twist * rng.normal(size=6) + 0.1 * np.linalg.norm(twist[:3]) * np.r_[rng.normal(size=3), 0, 0, 0]
+    change = (
+        0.3 * twist * rng.normal(size=6)
+        + 0.1 * np.linalg.norm(twist[:3]) * np.r_[rng.normal(size=3), 0, 0, 0]
+    )
     readout = rng.uniform(0.3, 3.0) if rng.random() < 0.3 else 0.0
     return ExposureMotion(twist, change * (readout < 1.5), readout)

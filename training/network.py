@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,8 @@ class NetworkConfig:
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution and batch norm; the norm is folded into the convolution by the exporter's runtime."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs, momentum=0.03)
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(outputs, momentum=0.03),
     )
 
 
@@ -108,7 +110,9 @@ class FlowDepthNetwork(nn.Module):
             inputs = width
         self.entries, self.stages = nn.ModuleList(entries), nn.ModuleList(stages)
         upper = widths[1:]
-        self.lateral = nn.ModuleList(conv(deep, shallow, 1) for shallow, deep in zip(upper, upper[1:], strict=False))
+        self.lateral = nn.ModuleList(
+            conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper)
+        )
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
         self.flow_head = self._head(upper[0], 3)
         self.depth_head = self._head(upper[0], 2)

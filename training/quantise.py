@@ -48,7 +48,10 @@ def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
 
 def difference(source: Path, target: Path, images: list[np.ndarray]) -> tuple[float, float]:
     """Mean difference of flow in px, and mean relative difference of inverse depth, over images."""
-    sessions = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in (source, target)]
+    sessions = [
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        for path in (source, target)
+    ]
     pairs = [[session.run(list(OUTPUTS), {"image": image[None]}) for session in sessions] for image in images]
     flow = np.mean([np.abs(exact[0] - rough[0]).mean() for exact, rough in pairs])
     return float(flow), float(np.mean([np.abs(rough[2] / exact[2] - 1).mean() for exact, rough in pairs]))
@@ -60,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of training shards")
     parser.add_argument("--images", type=int, default=64, help="how many images set the ranges")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it")
+    parser.add_argument(
+        "--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     quantise(arguments.model, arguments.output, images)
     flow, depth = difference(arguments.model, arguments.output, images[:16])
     megabytes = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {megabytes:.1f} MB, differs by {flow:.3f} px of flow and {depth:.1%} of inverse depth")
+    print(
+        f"{arguments.output}: {megabytes:.1f} MB, differs by {flow:.3f} px of flow and {depth:.1%} of inverse depth"
+    )
     if arguments.manifest:
         height, width = images[0].shape[:2]
         write_manifest_entry(arguments.output, (width, height), arguments.manifest)

@@ -15,7 +15,7 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _vignette(shape: tuple[int, ...], strength: float) -> np.ndarray:
-    y, x = np.mgrid[-1:1 : shape[0] * 1j, -1:1 : shape[1] * 1j].astype(np.float32)
+    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j].astype(np.float32)
     return (1 - strength * 0.5 * (x * x + y * y))[..., None]
 
 

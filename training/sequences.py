@@ -123,7 +123,9 @@ def photograph(
         return None
     key = KeyFrame(encode_linear(colour), (1 / depth).astype(np.float32), focal_px)
     motion = ExposureMotion(
-        shot.twist * camera.exposure_s, shot.twist_rate * camera.exposure_s**2, camera.readout_s / camera.exposure_s
+        shot.twist * camera.exposure_s,
+        shot.twist_rate * camera.exposure_s**2,
+        camera.readout_s / camera.exposure_s,
     )
     view = View(size.width, size.height, size.focal_px, np.eye(3))
     light, inverse_depth = integrate_exposure(key, view, motion)
@@ -194,7 +196,9 @@ def run(arguments: argparse.Namespace) -> int:
     camera = CameraModel(width, height, matrix, (), DistortionModel.NONE)
     pack = Pack(arguments.pack, Split(arguments.split))
     with SequenceWriter(arguments.out, camera, image_suffix=".jpg") as writer:
-        clips = render_clips(pack, KINDS[arguments.kind], size, arguments.clips, arguments.clip_frames, arguments.seed)
+        clips = render_clips(
+            pack, KINDS[arguments.kind], size, arguments.clips, arguments.clip_frames, arguments.seed
+        )
         for stamp_ns, image, depth, exposure_s, twist in clips:
             depth_m = None if arguments.no_depth else depth
             writer.add(stamp_ns, image, exposure_s=exposure_s, depth_m=depth_m, twist=twist)

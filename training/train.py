@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.losses import depth_loss, flow_loss, velocity_error, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
+from training.pictures import write_sheet
 from training.validate import validate
 
 
@@ -37,7 +38,8 @@ class TrainingConfig:
     seed: int = 1
 
 
-def _device() -> torch.device:
+def compute_device() -> torch.device:
+    """This process's GPU, or the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device("cpu")
@@ -46,7 +48,11 @@ def _device() -> torch.device:
 def learning_rate(config: TrainingConfig, step: int) -> float:
     """Linear warm-up over 300 steps, then a cosine down to 2 %."""
     progress = min(step / config.steps, 1.0)
-    return config.learning_rate * min(1.0, (step + 1) / 300) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return (
+        config.learning_rate
+        * min(1.0, (step + 1) / 300)
+        * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+    )
 
 
 def running_average(average: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
@@ -54,7 +60,9 @@ def running_average(average: torch.Tensor, current: torch.Tensor, count: torch.T
     return average + (current - average) * max(0.002, 1 / (1 + 0.2 * float(count)))
 
 
-def batch_loss(model: nn.Module, batch: Batch, config: TrainingConfig, with_velocity: bool) -> dict[str, torch.Tensor]:
+def batch_loss(
+    model: nn.Module, batch: Batch, config: TrainingConfig, with_velocity: bool
+) -> dict[str, torch.Tensor]:
     """The losses by name; `total` is what is minimised."""
     with torch.autocast(batch.image.device.type, dtype=torch.bfloat16):
         q, q_log_sigma, inverse_depth, depth_log_sigma = model(batch.image)
@@ -73,7 +81,9 @@ def batch_loss(model: nn.Module, batch: Batch, config: TrainingConfig, with_velo
 class Run:
     """Model, averaged model and optimiser of a run, with their checkpoint."""
 
-    def __init__(self, folder: Path, config: TrainingConfig, network: NetworkConfig, device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, config: TrainingConfig, network: NetworkConfig, device: torch.device
+    ) -> None:
         self.folder, self.config, self.network, self.device = folder, config, network, device
         torch.manual_seed(config.seed)
         self.model = FlowDepthNetwork(network).to(device, memory_format=torch.channels_last)
@@ -112,7 +122,9 @@ class Run:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training train`; each field of TrainingConfig is one."""
     parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of shards")
-    parser.add_argument("--validation", type=Path, nargs="+", required=True, help="folders of shards of other rooms")
+    parser.add_argument(
+        "--validation", type=Path, nargs="+", required=True, help="folders of shards of other rooms"
+    )
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run starts from")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
@@ -133,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     fields = {name: getattr(arguments, name) for name in TrainingConfig.__dataclass_fields__}
     config = TrainingConfig(**{**fields, "crop": tuple(fields["crop"])})
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    state = Run(arguments.run, config, NetworkConfig(), _device())
+    state = Run(arguments.run, config, NetworkConfig(), compute_device())
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     elif arguments.start_from:
@@ -146,7 +158,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def train(state: Run, model: nn.Module, shards: Shards, held_out: Shards, arguments: argparse.Namespace, rank: int) -> None:
+def train(
+    state: Run, model: nn.Module, shards: Shards, held_out: Shards, arguments: argparse.Namespace, rank: int
+) -> None:
     """The loop itself; rank 0 validates, logs to log.jsonl and saves."""
     config, began = state.config, time.monotonic()
     rng = np.random.default_rng((config.seed, state.step, rank))
@@ -154,7 +168,12 @@ def train(state: Run, model: nn.Module, shards: Shards, held_out: Shards, argume
     def make() -> Batch:
         crop = (10**6, 10**6) if state.step >= config.full_from * config.steps else config.crop
         area = min(1.0, crop[0] * crop[1] / (224 * 320))
-        return draw_batch(rng, shards, max(2, round(config.batch * config.crop[0] * config.crop[1] / (224 * 320) / area)), crop)
+        return draw_batch(
+            rng,
+            shards,
+            max(2, round(config.batch * config.crop[0] * config.crop[1] / (224 * 320) / area)),
+            crop,
+        )
 
     means: dict[str, float] = {}
     for batch in prefetch(make):
@@ -176,7 +195,14 @@ def train(state: Run, model: nn.Module, shards: Shards, held_out: Shards, argume
         if rank == 0 and (over or state.step % arguments.every == 0):
             shards.refresh()
             figures = validate(state.average.module, held_out, state.device)
-            line = {"step": state.step, "minutes": round(minutes, 1), "shards": len(shards.arrays), **means, **figures}
+            write_sheet(state.folder / "sheet.png", state.average.module, held_out)
+            line = {
+                "step": state.step,
+                "minutes": round(minutes, 1),
+                "shards": len(shards.arrays),
+                **means,
+                **figures,
+            }
             line = {key: round(value, 4) for key, value in line.items()}
             print(json.dumps(line), flush=True)
             with (state.folder / "log.jsonl").open("a") as log:

@@ -11,7 +11,9 @@ from training.losses import double_angle, velocity_error
 
 
 @torch.no_grad()
-def validate(model: nn.Module, shards: Shards, device: torch.device, batches: int = 8, size: int = 16) -> dict[str, float]:
+def validate(
+    model: nn.Module, shards: Shards, device: torch.device, batches: int = 8, size: int = 16
+) -> dict[str, float]:
     """Median |q error| px, relative inverse-depth error (metric samples), error over motion of w and v, and sigma calibration."""
     model.eval()
     rng = np.random.default_rng(0)
