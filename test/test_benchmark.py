@@ -116,14 +116,15 @@ def test_accuracy_writes_every_output(accuracy: list[str], tmp_path: Path) -> No
     assert "old" not in text
     assert text.count("<!-- begin accuracy -->") == 1
     assert "| blur_imu |" in text
+    assert set(re.findall(r"\]\((.*)\)", text)) == {f"plots/{p.name}" for p in (folder / "plots").iterdir()}
     with (folder / "a.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {"first", "pooled", "blur 3-8 px"} <= {row["group"] for row in rows}
     page = (folder / "a.html").read_text()
     assert not re.search(r'(src|href)="(?!data:)', page)
-    assert page.count("<img") == 3
+    assert page.count("<img") == 4
     assert {p.name for p in (folder / "plots").iterdir()} == {
-        *("error_against_blur.png", "reliability.png", "series_first.png")
+        *("error_against_blur.png", "reliability.png", "series_first.png", "worst_first.jpg")
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,20 +21,14 @@ from ..network import FlowDepthNetwork
 from ..sequence import Sequence
 from .baselines import TITLES, Answers, Baseline, External, answer
 from .cache import TrajectoryCache, default_folder
-from .charts import accuracy_charts
-from .html import write_html
+from .charts import Drawing, accuracy_charts
+from .failures import worst_frames
 from .machine import describe_machine
-from .markdown import write_section
 from .scores import MethodFrames, by_blur, score
-from .tables import accuracy_tables, write_csv
+from .tables import accuracy_tables
+from .writing import add_output_arguments, check_outputs, write_outputs
 
 OURS = "blur_imu"
-NOTES = (
-    "Ratio: error over that of predicting zero, 1.00 means nothing was learnt; an unanswered frame counts as a "
-    "prediction of zero. Trajectories get their scale from the truth, ours does not. Sign right: frames with more "
-    "than 1 px of blur. Inside: share of the frames within the stated covariance's 50, 90 and 95 % ellipsoid. "
-    "Seconds per frame: the baselines' when they were run, reading images included; ours without reading."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,23 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, default=default_folder(), help="where baselines' results are kept"
     )
-    for name, what in (
-        ("json", "every figure"),
-        ("csv", "one row per group and method"),
-        ("html", "a report to send on"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, metavar="OUT", help=f"write {what} to this file")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="OUT", help="write the tables into this file's accuracy section"
-    )
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write the plots here as PNG")
+    add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write; returns the exit code."""
-    for path in (args.json, args.csv, args.html, args.markdown, args.plots):
-        if path and not path.resolve().parent.is_dir():
-            raise ConfigurationError(f"{path}: its folder does not exist; create it first")
+    check_outputs(args)
     sequences = [Sequence.load(folder) for folder in args.sequence]
     if len({sequence.name for sequence in sequences}) < len(sequences):
         raise ConfigurationError("two sequences have the same name; rename one of their folders")
@@ -83,11 +65,15 @@ def run(args: argparse.Namespace) -> int:
     methods += [External.parse(text) for text in args.trajectory]
     network = open_network(args)
     entries = [_measure(sequence, network, methods, TrajectoryCache(args.cache)) for sequence in sequences]
-    network.close()
     result = report(network.spec.name, [sequence.name for sequence in sequences], entries)
+    drawings: list[Drawing] = []
+    if args.plots or args.html:
+        drawings = accuracy_charts([sequence.name for sequence in sequences], entries)
+        drawings += worst_frames(sequences, network, [methods[0].frames for methods in entries])
+    network.close()
     tables = accuracy_tables(result)
     print("\n\n".join(f"{title}\n\n{table}" for title, table in tables.items()))
-    _write(args, result, tables, entries)
+    write_outputs(args, result, tables, drawings)
     return 0
 
 
@@ -152,29 +138,3 @@ def _beside(
     theirs = replace(frames, twist=answers.twist[reported], covariance=unknown)
     failures = {sequence.name: answers.failure} if answers.failure else {}
     return MethodFrames(title, theirs, answers.seconds / len(sequence.frames), failures)
-
-
-def _write(
-    args: argparse.Namespace,
-    result: dict[str, Any],
-    tables: dict[str, str],
-    entries: list[list[MethodFrames]],
-) -> None:
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    if args.csv:
-        write_csv(result, args.csv)
-    text = "\n\n".join(f"### {title}\n\n{table}" for title, table in tables.items())
-    about = f"Model `{result['model']}`, {result['date']}, {result['machine']['summary']}."
-    if args.markdown:
-        write_section(args.markdown, "accuracy", f"{about} {NOTES}\n\n{text}")
-    if args.plots or args.html:
-        charts = accuracy_charts([sequence["name"] for sequence in result["sequences"]], entries)
-        if args.plots:
-            args.plots.mkdir(exist_ok=True)
-            for name, figure in charts.items():
-                figure.savefig(args.plots / f"{name}.png", dpi=90)
-        if args.html:
-            write_html(
-                args.html, "Accuracy of blur_imu and the alternatives", f"{about} {NOTES}", tables, charts
-            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,25 @@ _TRUTH, _OURS = "#30343f", "#d1495b"
 _OTHERS = ("#00798c", "#edae49", "#66a182", "#8d6a9f", "#5c6672")
 
 
-def accuracy_charts(names: list[str], entries: list[list[MethodFrames]]) -> dict[str, Figure]:
-    """Figures by file name, from the methods' frames [sequence][method], ours first."""
+class Drawing(NamedTuple):
+    """A figure, the name of its file, and what it shows."""
+
+    file: str
+    caption: str
+    figure: Figure
+
+
+def accuracy_charts(names: list[str], entries: list[list[MethodFrames]]) -> list[Drawing]:
+    """All plots, from the methods' frames [sequence][method], ours first."""
     pooled = [MethodFrames.pool(list(parts)) for parts in zip(*entries, strict=True)]
-    charts = {"error_against_blur": error_against_blur(pooled), "reliability": reliability(names, entries)}
+    charts = [
+        Drawing("error_against_blur.png", "Error against the length of the blur", error_against_blur(pooled)),
+        Drawing(
+            "reliability.png", "Share of frames inside the stated covariance", reliability(names, entries)
+        ),
+    ]
     for name, methods in zip(names, entries, strict=True):
-        charts[f"series_{name}"] = series(name, methods)
+        charts.append(Drawing(f"series_{name}.png", f"Velocities of {name}", series(name, methods)))
     return charts
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import mimetypes
 import re
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .charts import Drawing
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #30343f; }
@@ -21,14 +20,11 @@ img { max-width: 100%; }
 """
 
 
-def write_html(path: Path, title: str, about: str, tables: dict[str, str], charts: dict[str, Figure]) -> None:
-    """Write Markdown tables and figures, both by their title, under a heading and a paragraph."""
+def write_html(path: Path, title: str, about: str, tables: dict[str, str], drawings: list[Drawing]) -> None:
+    """Write Markdown tables by their title, and drawings, under a heading and a paragraph."""
     body = [f"<h1>{escape(title)}</h1>", f"<p>{_inline(about)}</p>"]
     body += [f"<h2>{escape(name)}</h2>\n{_table(table)}" for name, table in tables.items()]
-    body += [
-        f"<h2>{escape(name.replace('_', ' '))}</h2>\n{_image(figure, name)}"
-        for name, figure in charts.items()
-    ]
+    body += [f"<h2>{escape(drawing.caption)}</h2>\n{_image(drawing)}" for drawing in drawings]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     path.write_text(
         f"<!doctype html><html><head>{head}</head><body>\n{chr(10).join(body)}\n</body></html>\n",
@@ -50,9 +46,8 @@ def _inline(text: str) -> str:
     return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
 
 
-def _image(figure: Figure, name: str) -> str:
+def _image(drawing: Drawing) -> str:
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=90)
-    return (
-        f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
-    )
+    drawing.figure.savefig(data, format=Path(drawing.file).suffix[1:], dpi=90)
+    text = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="{escape(drawing.caption)}" src="data:{mimetypes.guess_type(drawing.file)[0]};base64,{text}">'
