@@ -34,7 +34,7 @@ def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
     """Write the eight-bit network; its metadata is that of the source."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quant_pre_process(str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
         convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
         chosen = [name for name in convolutions if not any(part in name for part in FLOAT_LAYERS)]
         quantize_static(
