@@ -7,6 +7,7 @@ frees. It does the first two by itself unless `autostart` is false.
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 import time
 from pathlib import Path
@@ -245,20 +246,31 @@ def _spin(node: BlurImuNode) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT, SIGTERM or shutdown; exit code 2 with one line where a parameter is not allowed."""
+    """Run the node until SIGINT, SIGTERM or shutdown; exit code 2 with one line for arguments that are not allowed."""
     _keep_buffers()
-    rclpy.init(args=args)
     node = None
+    try:
+        rclpy.init(args=args)
+    except Exception as error:  # rclpy has several for arguments, none of them in common
+        return _refuse(error)
     try:
         node = BlurImuNode()
         _spin(node)
     except ConfigurationError as error:
-        print(f"blur_imu_node: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
+        return _refuse(error)
+    except (KeyboardInterrupt, rclpy_implementation.RCLError):
+        # A signal while the node is made takes the ground from under it.
+        if rclpy.ok():
+            raise
     finally:
+        # A second Ctrl-C must not interrupt the way out.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    print(f"blur_imu_node: {str(error).splitlines()[0]}", file=sys.stderr)
+    return 2
