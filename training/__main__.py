@@ -34,9 +34,9 @@ def main(argv: list[str] | None = None) -> int:
         if name == chosen:
             module = importlib.import_module(f"training.{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(start=module.run)
     parsed = parser.parse_args(arguments)
-    return parsed.run(parsed)
+    return parsed.start(parsed)
 
 
 if __name__ == "__main__":
