@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     for sequence in sequences:
         evaluation = evaluate_sequence(sequence, network, options, _progress(sequence.name))
         evaluations.append(evaluation)
-        note = limit_note(evaluation.exposure_s_fitted or 0.0, sequence.frame_interval_s)
-        if note:
+        fitted = evaluation.exposure_s_fitted
+        if fitted is not None and (note := limit_note(fitted, sequence.frame_interval_s)):
             print(f"{sequence.name}: {note}", file=sys.stderr)
     network.close()
     result = report(network.spec.name, evaluations, options)
