@@ -110,9 +110,7 @@ class FlowDepthNetwork(nn.Module):
             inputs = width
         self.entries, self.stages = nn.ModuleList(entries), nn.ModuleList(stages)
         upper = widths[1:]
-        self.lateral = nn.ModuleList(
-            conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper)
-        )
+        self.lateral = nn.ModuleList(conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper))
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
         self.flow_head = self._head(upper[0], 3)
         self.depth_head = self._head(upper[0], 2)
