@@ -6,7 +6,7 @@ import signal
 import pytest
 from lifecycle_msgs.msg import Transition
 from onnx_models import write_model
-from ros_rig import EXPOSURE_S, NodeProcess, Rig
+from ros_rig import EXPOSURE_S, NodeProcess, Rig, exit_limit_s
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
@@ -134,5 +134,5 @@ def test_signals_end_it_from_every_state(rig, start, state, number):
         rig.stream(10)
     code, seconds = node.end(number)
     assert code == 0, node.log
-    assert seconds < 2
+    assert seconds < exit_limit_s()
     assert "Traceback" not in node.log
