@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from statistics import median
 from typing import Any
 
 from .errors import BlurImuError
@@ -48,16 +47,16 @@ def mid_exposure_ns(stamp_ns: int, exposure_s: float, readout_s: float, referenc
 
 
 class FrameInterval:
-    """Typical time between received frames, which no clock jump and no lost frame changes."""
+    """Mean time between the newest frames: stamps that come late in a burst follow a gap, so it stays the same."""
 
     def __init__(self) -> None:
-        self._intervals: deque[int] = deque(maxlen=9)
+        self._intervals: deque[int] = deque(maxlen=30)
         self._newest_ns: int | None = None
 
     @property
     def seconds(self) -> float | None:
-        """Median of the newest intervals, None before the second frame."""
-        return median(self._intervals) / NS_PER_S if self._intervals else None
+        """The interval, None before the second frame."""
+        return sum(self._intervals) / len(self._intervals) / NS_PER_S if self._intervals else None
 
     def observe(self, stamp_ns: int, longest_s: float) -> None:
         """Take in the stamp of a received frame; steps back and steps beyond `longest_s` are no intervals."""

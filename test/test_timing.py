@@ -72,12 +72,17 @@ def test_a_restart_accepts_any_stamp():
     assert epochs.admit(FRAME_NS) is Admission.NEW_EPOCH
 
 
-def test_frame_interval_is_robust_to_lost_frames_and_jumps():
+def test_frame_interval_is_robust_to_jumps_and_bursts():
     interval = FrameInterval()
     assert interval.seconds is None
-    for index in (0, 1, 2, 3, 5, 6, 7, 1000, 1001, 300, 301):
+    for index in (0, 1, 2, 3, 1000, 1001, 300, 301):
         interval.observe(index * FRAME_NS, longest_s=1.0)
     assert interval.seconds == pytest.approx(1 / 30, rel=1e-6)
+    # A driver that stamps at arrival, on a machine that stalls: eight frames late, one shortly after the other.
+    for frame in range(400, 440):
+        late_ns = max(0, 8 - frame % 10) * FRAME_NS * 9 // 10
+        interval.observe(frame * FRAME_NS + late_ns, longest_s=1.0)
+    assert interval.seconds == pytest.approx(1 / 30, rel=0.25)
 
 
 @pytest.mark.parametrize(("seconds", "nanoseconds"), [(-1, 0), (1, NS_PER_S), (0, 2**32 - 1)])
