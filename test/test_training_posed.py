@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="requirements/training.txt is not installed")
+
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import Sequence, read_image

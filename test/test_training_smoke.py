@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="training needs requirements/training.txt")
+pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.network import FlowDepthNetwork, Provider
 from training import __main__ as training

@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "write the ONNX file of the model contract",
     "quantise": "make the eight-bit copy for CPUs",
     "sequences": "render sequences with exact truth: the test split, the demo",
+    "blurcheck": "compare warped exposures with rendered ones",
     "demo": "render the recording that ships",
     "pictures": "one sheet: input, predicted flow and depth, truth",
     "smoke": "the whole chain on tiny sizes",

@@ -1,0 +1,109 @@
+"""From a checkpoint to the ONNX file of the model contract, with a network small enough to be quick."""
+# ruff: noqa: E402  the modules below need torch
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
+
+from blur_imu_ros.network import FlowDepthNetwork as DeployedNetwork
+from blur_imu_ros.network import FlowRepresentation, Provider
+from training import __main__ as training
+from training import export
+from training.export import ContractNetwork, load_network, parity
+from training.network import FlowDepthNetwork, NetworkConfig
+from training.train import Run, TrainingConfig
+
+TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
+WIDTH, HEIGHT = 96, 64
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A checkpoint whose batch norms have seen data and whose heads say something."""
+    state = Run(tmp_path / "run", TrainingConfig(), TINY, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in state.model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        for seed in range(4):
+            state.model(torch.from_numpy(noise(seed)[None]).permute(0, 3, 1, 2).float())
+    state.average.update_parameters(state.model)
+    state.save()
+    return state
+
+
+def test_the_exported_file_answers_as_the_network(run: Run, tmp_path: Path):
+    model = tmp_path / "tiny.onnx"
+    words = [
+        "export",
+        run.checkpoint,
+        "--output",
+        model,
+        "--size",
+        WIDTH,
+        HEIGHT,
+        "--manifest",
+        "small",
+        "--training-run",
+        "t7",
+    ]
+    assert training.main([str(word) for word in words]) == 0
+    flow_px, depth = parity(load_network(run.checkpoint), model, noise(9))
+    assert flow_px < 1e-3
+    assert depth < 1e-3
+    entry = yaml.safe_load((tmp_path / "manifest.yaml").read_text())["models"]["tiny"]
+    assert (entry["file"], entry["size"], entry["width"], entry["height"]) == (
+        "tiny.onnx",
+        "small",
+        WIDTH,
+        HEIGHT,
+    )
+
+    deployed = DeployedNetwork(model, provider=Provider.CPU)  # checks the hash and the contract
+    assert deployed.spec.representation is FlowRepresentation.DOUBLE_ANGLE
+    assert (deployed.spec.training_run, deployed.spec.stride) == ("t7", 8)
+    assert deployed.spec.focal_px == pytest.approx(250.8 * WIDTH / 320)
+    prediction = deployed.predict(noise(9))
+    with torch.no_grad():
+        expected = ContractNetwork(load_network(run.checkpoint))(torch.from_numpy(noise(9)[None]))
+    np.testing.assert_allclose(prediction.flow, expected[0][0], atol=1e-3)
+    np.testing.assert_allclose(prediction.inverse_depth_log_sigma, expected[3][0, 0], atol=1e-3)
+
+
+def test_folding_batch_norms_changes_nothing(run: Run):
+    image = torch.from_numpy(noise(5)[None]).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        folded, plain = load_network(run.checkpoint)(image), run.average.module.eval()(image)
+    for one, other in zip(folded, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_file_that_differs_is_not_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(export, "MAX_FLOW_DIFFERENCE_PX", -1.0)
+    model = tmp_path / "tiny.onnx"
+    with pytest.raises(SystemExit, match="differs from the trained one"):
+        training.main(
+            ["export", str(run.checkpoint), "--output", str(model), "--size", str(WIDTH), str(HEIGHT)]
+        )
+    assert not model.exists()
+
+
+def test_a_run_goes_on_where_it_stopped(run: Run, tmp_path: Path):
+    again = Run(tmp_path / "run", TrainingConfig(seed=5), TINY, torch.device("cpu"))
+    run.step = 17
+    run.save()
+    again.resume(again.checkpoint)
+    assert again.step == 17
+    for one, other in zip(again.model.parameters(), run.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    fresh = Run(tmp_path / "other", TrainingConfig(), TINY, torch.device("cpu"))
+    fresh.resume(run.checkpoint, weights_only=True)
+    assert fresh.step == 0
+    assert isinstance(fresh.model, FlowDepthNetwork)
