@@ -16,7 +16,7 @@ import yaml
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from training.network import STRIDE, FlowDepthNetwork, NetworkConfig
+from training.network import STRIDE, FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.samples import FOCAL_AT_320
 
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
@@ -45,11 +45,18 @@ def load_network(checkpoint: Path) -> FlowDepthNetwork:
     """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network = FlowDepthNetwork(NetworkConfig(**state["network"]))
-    prefix = "module."
-    weights = {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}
-    network.load_state_dict(weights)
+    network.load_state_dict(averaged_weights(state))
     fold_batch_norms(network.eval())
     return network
+
+
+def write_weights(checkpoint: Path, path: Path) -> None:
+    """The averaged weights of a checkpoint in half precision: small enough to keep, and what `train --start-from` takes."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    average = {
+        key: value.half() if value.is_floating_point() else value for key, value in state["average"].items()
+    }
+    torch.save({"step": state["step"], "network": state["network"], "average": average}, path)
 
 
 def fold_batch_norms(module: nn.Module) -> None:
@@ -148,6 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
     if flow > MAX_FLOW_DIFFERENCE_PX or depth > MAX_DEPTH_DIFFERENCE:
         arguments.output.unlink()
         raise SystemExit("the exported network differs from the trained one; nothing was kept")
+    if arguments.weights:
+        write_weights(arguments.checkpoint, arguments.weights)
     if arguments.manifest:
         write_manifest_entry(arguments.output, size, arguments.manifest)
     return 0

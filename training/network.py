@@ -141,3 +141,9 @@ class FlowDepthNetwork(nn.Module):
         flow_log_sigma = flow[:, 2:].clamp(-4, 4)
         depth_log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0
         return FLOW_SCALE_PX * flow[:, :2], flow_log_sigma, inverse_depth, depth_log_sigma
+
+
+def averaged_weights(state: dict) -> dict[str, Tensor]:
+    """State entries of the averaged network in a checkpoint."""
+    prefix = "module."
+    return {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}

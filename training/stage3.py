@@ -125,7 +125,7 @@ def start_run(folder: Path, config: TrainingConfig, checkpoint: Path) -> Run:
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     else:
-        state.resume(checkpoint, weights_only=True)
+        state.start_from(checkpoint)
         state.model.load_state_dict(state.average.module.state_dict())
         state.average.n_averaged.zero_()
     return state

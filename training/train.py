@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.losses import depth_loss, flow_loss, velocity_error, velocity_loss
-from training.network import FlowDepthNetwork, NetworkConfig
+from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.pictures import write_sheet
 from training.validate import validate
 
@@ -109,14 +109,19 @@ class Run:
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
 
-    def resume(self, path: Path, weights_only: bool = False) -> None:
-        """Go on from a checkpoint; with weights_only the optimiser and the step count start anew."""
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of this run."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        if not weights_only:
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step = state["step"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights of another run's checkpoint, or of `export --weights`."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(averaged_weights(state))
+        self.average.module.load_state_dict(averaged_weights(state))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     elif arguments.start_from:
-        state.resume(arguments.start_from, weights_only=True)
+        state.start_from(arguments.start_from)
     model: nn.Module = state.model
     if world > 1:
         torch.distributed.init_process_group()
