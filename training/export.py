@@ -132,6 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--calibration", type=Path, help="JSON written by `python -m training calibrate`")
     parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
+    parser.add_argument("--weights", type=Path, help="also keep the averaged weights here, to go on from")
     parser.add_argument(
         "--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it"
     )
