@@ -1,0 +1,96 @@
+"""Stage 3: labels from velocity alone, held near the network it starts from, resumable."""
+# ruff: noqa: E402  the modules below need torch
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
+
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.motion_field import grid_points, interaction_matrix
+from blur_imu_ros.sequence_writer import SequenceWriter
+from training.export import load_network
+from training.network import NetworkConfig
+from training.stage3 import RealFrames, stage3_loss, start_run, train
+from training.train import Run, TrainingConfig
+
+TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
+SIZE = (96, 64)
+TWIST = np.array([0.5, -1.0, 2.0, 0.3, 0.2, -0.4])
+EXPOSURE_S = 0.01
+CONFIG = TrainingConfig(steps=6, batch=3, learning_rate=0.05)
+
+
+def write_sequence(folder: Path, *, exposure_s: float | None = EXPOSURE_S, truth: bool = True) -> Path:
+    """Noise seen by a camera narrower than the canonical view, in constant motion."""
+    camera = CameraModel(120, 90, np.array([[180.0, 0, 60], [0, 180, 44], [0, 0, 1]]))
+    rng = np.random.default_rng(0)
+    with SequenceWriter(folder, camera) as writer:
+        for number in range(4):
+            image = rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)
+            writer.add(round(number / 30 * 1e9), image, exposure_s=exposure_s, twist=TWIST if truth else None)
+    return folder
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    state = Run(tmp_path / "stage2", CONFIG, TINY, torch.device("cpu"))
+    state.average.update_parameters(state.model)
+    state.save()
+    return state.checkpoint
+
+
+def test_labels_are_the_motion_field_at_the_predicted_depth(tmp_path: Path):
+    frames = RealFrames([write_sequence(tmp_path / "s")], SIZE)
+    batch = frames.batch(np.array([1]), np.array([False]))
+    predicted = torch.full((1, 1, 8, 12), 0.7)  # what the network says at its canonical focal length
+    labels = frames.labels(batch, predicted)
+    np.testing.assert_allclose(labels.inverse_depth, 0.7, rtol=1e-6)
+    focal_px = float(batch.focal_px[0])
+    assert focal_px > 130  # zoomed: the camera sees less than the canonical view
+    x, y = grid_points(*SIZE, 8)
+    true_inverse_depth = 0.7 * frames.canonical_px / focal_px
+    matrix = interaction_matrix(x, y, focal_px, np.full(96, true_inverse_depth))
+    np.testing.assert_allclose(labels.flow[0].reshape(-1, 2), matrix @ TWIST * EXPOSURE_S, atol=1e-4)
+
+
+def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
+    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE), load_network(checkpoint)
+    batch = frames.batch(np.array([0, 1]), np.array([False, True]))
+    with torch.no_grad():
+        outputs = start(batch.image)
+    losses = stage3_loss(frames.labels(batch, outputs[2]), batch, outputs, outputs, keep=1.0)
+    assert losses["drift"].item() == pytest.approx(0, abs=1e-6)
+    assert losses["total"].item() == losses["velocity"].item() > 0
+    moved = (outputs[0] + 2, *outputs[1:])
+    assert stage3_loss(frames.labels(batch, outputs[2]), batch, moved, outputs, keep=1.0)["drift"] > 0.1
+
+
+def test_it_learns_goes_on_and_leaves_its_start_alone(tmp_path: Path, checkpoint: Path):
+    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE), load_network(checkpoint)
+    before = [parameter.clone() for parameter in start.parameters()]
+    state = start_run(tmp_path / "stage3", CONFIG, checkpoint)
+    train(state, start, frames, keep=1.0, every=2, over=lambda: state.step >= 4)
+    assert state.step == 4
+    again = start_run(tmp_path / "stage3", CONFIG, checkpoint)
+    assert again.step == 4
+    train(again, start, frames, keep=1.0, every=2, over=lambda: False)
+    assert again.step == CONFIG.steps
+    assert len((tmp_path / "stage3/log.jsonl").read_text().splitlines()) == 3
+    for parameter, old in zip(start.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter, old, rtol=0, atol=0)
+    first = torch.load(checkpoint, weights_only=True)["average"]
+    last = torch.load(tmp_path / "stage3/last.pt", weights_only=True)["average"]
+    assert any(not torch.equal(first[key], last[key]) for key in first if key.startswith("module."))
+
+
+def test_frames_without_exposure_need_one_to_be_given(tmp_path: Path):
+    folder = write_sequence(tmp_path / "s", exposure_s=None)
+    with pytest.raises(SequenceError, match="give --exposure"):
+        RealFrames([folder], SIZE)
+    assert len(RealFrames([folder], SIZE, exposure_s=0.02).items) == 4
+    with pytest.raises(SequenceError, match="no frame has a velocity"):
+        RealFrames([write_sequence(tmp_path / "t", truth=False)], SIZE)
