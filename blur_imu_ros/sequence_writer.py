@@ -22,7 +22,8 @@ class SequenceWriter:
         with SequenceWriter(folder, camera, truth_sigma=(0.1, 0.05)) as writer:
             writer.add(stamp_ns, image, exposure_s=0.01, twist=twist)
 
-    image_suffix: ".png" (lossless) or ".jpg" (quality 95). Refuses a folder that already holds a sequence.
+    image_suffix: ".png" (lossless) or ".jpg" (with `jpeg_quality`, 1 to 100). Refuses a folder that already holds
+    a sequence.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class SequenceWriter:
         *,
         truth_sigma: tuple[float, float] | None = None,
         image_suffix: str = ".png",
+        jpeg_quality: int = 95,
     ) -> None:
         self.folder = Path(folder)
         if (self.folder / "frames.csv").exists():
@@ -40,7 +42,7 @@ class SequenceWriter:
             )
         (self.folder / "images").mkdir(parents=True, exist_ok=True)
         self._camera = camera
-        self._suffix = image_suffix
+        self._suffix, self._quality = image_suffix, jpeg_quality
         self._frames: list[list[str]] = []
         self._truth: list[list[str]] = []
         entries = camera_yaml(camera)
@@ -77,7 +79,7 @@ class SequenceWriter:
         stem = f"{len(self._frames):06d}"
         name = f"images/{stem}{self._suffix}"
         bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        _write(self.folder / name, bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        _write(self.folder / name, bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         depth = f"depth/{stem}.png" if depth_m is not None else ""
         if depth_m is not None:
             (self.folder / "depth").mkdir(exist_ok=True)
