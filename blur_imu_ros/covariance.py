@@ -20,16 +20,18 @@ def inverse_information(information: Array) -> Array:
 def rest_information(rows_px: ComplexArray, min_blur_px: float) -> Array:
     """Information [6, 6] of an image that only says "the flow is below `min_blur_px`", however many points agree.
 
-    rows_px: [6, N] flow per unit of motion. One point's worth for the whole image: near rest a network's errors are
-    common to all its points.
+    rows_px: [6, N] flow per unit of motion. The whole image counts as half a point, for near rest a network's errors are
+    common to all its points: that leaves the flow of each with a variance of no less than `min_blur_px`^2.
     """
-    return (rows_px @ rows_px.conj().T).real / (rows_px.shape[1] * min_blur_px**2)
+    return (rows_px @ rows_px.conj().T).real / (2 * rows_px.shape[1] * min_blur_px**2)
 
 
 def common_mode(twist: Array, exposure_relative_sigma: float, depth_scale_sigma: float) -> Array:
     """Covariance [6, 6] of the errors all points share and that never average out: exposure and depth scale."""
     linear = np.concatenate([np.zeros(3), twist[3:]])
-    return exposure_relative_sigma**2 * np.outer(twist, twist) + depth_scale_sigma**2 * np.outer(linear, linear)
+    return exposure_relative_sigma**2 * np.outer(twist, twist) + depth_scale_sigma**2 * np.outer(
+        linear, linear
+    )
 
 
 def condition_number(information: Array) -> float:

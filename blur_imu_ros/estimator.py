@@ -172,7 +172,9 @@ class BlurImuEstimator:
         if self._before is None or self._newest is None:
             return None
         old = self._before
-        decision = self._decide(old.solution, old.geometry, old.view, [old.earlier, self._newest.view], old.previous)
+        decision = self._decide(
+            old.solution, old.geometry, old.view, [old.earlier, self._newest.view], old.previous
+        )
         estimate = old.estimate
         return self._publishable(
             estimate.stamp_ns, estimate.exposure_s, old.solution, decision, estimate.stages_ms
@@ -184,7 +186,9 @@ class BlurImuEstimator:
         if self.last_view is None or key != self._camera_key:
             spec, border = self.network.spec, self.options.solver.border_px
             view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
-            inside = (np.abs(self._x) <= spec.width / 2 - border) & (np.abs(self._y) <= spec.height / 2 - border)
+            inside = (np.abs(self._x) <= spec.width / 2 - border) & (
+                np.abs(self._y) <= spec.height / 2 - border
+            )
             valid = view.valid_on_grid(spec.stride).ravel() & inside
             maximum = self.options.solver.max_points
             self._points = PointGeometry(self._x, self._y, view.focal_px, valid, maximum)
@@ -282,6 +286,4 @@ class _Stopwatch:
 
 
 def _signed(solution: VelocitySolution, decision: DirectionDecision, stamp_ns: int) -> SignedVelocity:
-    return SignedVelocity(
-        decision.sign * solution.twist, solution.covariance, decision.probability, stamp_ns
-    )
+    return SignedVelocity(decision.sign * solution.twist, solution.covariance, decision.probability, stamp_ns)

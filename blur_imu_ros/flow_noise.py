@@ -29,7 +29,9 @@ def expected_sign(agreement: Array, inlier: NDArray[np.bool_]) -> tuple[Array, A
     # A point votes with bounded weight: one huge flow must not decide for the field.
     vote = np.where(inlier, np.clip(agreement, -_CLEAR, _CLEAR), 0.0)
     total = vote.sum(axis=1, keepdims=True)
-    coherent = np.abs(total) >= np.sum(np.where(inlier, np.minimum(log_cosh, _CLEAR), 0.0), axis=1, keepdims=True)
+    coherent = np.abs(total) >= np.sum(
+        np.where(inlier, np.minimum(log_cosh, _CLEAR), 0.0), axis=1, keepdims=True
+    )
     single = np.tanh(agreement)
     common = np.where(total < 0, -1.0, 1.0)
     return np.where(coherent, common, single), np.where(coherent, 0.0, 2 * (agreement * single - log_cosh))

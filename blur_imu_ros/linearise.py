@@ -62,8 +62,9 @@ def linearise(
 
     unexplained: Array | float = 0.0
     surprise: Array | float = 0.0
+    along: Array | float = 1.0
+    across: Array | float = 1.0
     if points.noise_on_flow:
-        along = across = np.ones(1)
         turned = points.flow * turn
         near = squared(np.abs(turned.real) - length + 1j * turned.imag) < (_NEAR * noise_scale) ** 2
         sign, surprise = expected_sign(turned.real * length / np.square(noise_scale), near)
@@ -73,13 +74,13 @@ def linearise(
             kept = sign_free_information(length / noise_scale)
             along, across = (np.sqrt(np.maximum(share, sign * sign == 1)) for share in kept)
     else:
-        along, across = np.ones(1), np.full(1, 2.0)
+        across = 2.0
         residual = points.q * turn * turn - length
         g.imag *= 2
 
     # (I + g g^T)^-1 by Sherman and Morrison.
     determinant = 1 + squared(g)
-    share = (g.real * residual.real + g.imag * residual.imag) / determinant
+    share = (g.conj() * residual).real / determinant
     distance2 = squared(residual) - share * share * determinant + unexplained
     pull = residual - share * g
     if not points.noise_on_flow:
@@ -104,5 +105,5 @@ def predicted_flow(motion: Array, rows: ComplexArray) -> ComplexArray:
 
 
 def squared(flow: ComplexArray) -> Array:
-    """|f|^2, without the square root of the absolute value."""
-    return flow.real * flow.real + flow.imag * flow.imag
+    """|f|^2; NumPy's absolute value is vectorised, products of real and imaginary parts walk in strides."""
+    return np.square(np.abs(flow))

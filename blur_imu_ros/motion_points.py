@@ -17,7 +17,7 @@ ComplexArray = NDArray[np.complex128]
 
 MINIMUM_POINTS = 12
 _MINIMUM_SIGMA_PX = 1e-6
-_TINY = np.finfo(np.float64).tiny
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)

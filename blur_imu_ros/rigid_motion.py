@@ -18,10 +18,14 @@ def displacement(twist: Array, interval_s: float) -> tuple[Array, Array]:
         return np.eye(3) + cross, v
     sine, versine = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
     square = cross @ cross
-    return np.eye(3) + sine * cross + versine * square, v + (versine * cross + (1 - sine) / angle**2 * square) @ v
+    return np.eye(3) + sine * cross + versine * square, v + (
+        versine * cross + (1 - sine) / angle**2 * square
+    ) @ v
 
 
-def reproject(x: Array, y: Array, focal_px: float, inverse_depth: Array, twist: Array, interval_s: float) -> Array:
+def reproject(
+    x: Array, y: Array, focal_px: float, inverse_depth: Array, twist: Array, interval_s: float
+) -> Array:
     """Pixels [2, N] from the principal point at which points x, y [N] of known inverse depth [N] (1/m) are seen
     `interval_s` later (earlier where negative); NaN where a point passes behind the camera."""
     rotation, translation = displacement(twist, interval_s)

@@ -9,6 +9,7 @@ from .motion_field import Array
 # Median of the length of a standard normal 2-vector (Rayleigh).
 RAYLEIGH_MEDIAN = float(np.sqrt(2 * np.log(2)))
 _OUTLIER_FLOOR = 9.0
+_CORE2, _SHOULDER2 = 2.0**2, 4.5**2
 
 
 def tukey_weight(distance2: Array, scale2: Array, tuning: float) -> Array:
@@ -48,3 +49,21 @@ def residual_scale(distance2: Array) -> Array:
     """Robust scale of whitened 2-vector residuals from the median of their length: [H, N] -> [H, 1]."""
     middle = distance2.shape[-1] // 2
     return np.sqrt(np.partition(distance2, middle, axis=-1)[..., middle : middle + 1]) / RAYLEIGH_MEDIAN
+
+
+def hidden_contamination(distance2: Array, scale2: float) -> float:
+    """Share of points between 2 and 4.5 scales in excess of the Gaussian tail of those nearer, [N] -> 0..1.
+
+    Outliers there belong to a population that overlaps with the inliers (an object moving nearly as the camera does):
+    those of it inside are not rejected and all pull the same way, so that the error grows with their share.
+    """
+    reach2 = 2.5**2
+    # Mean of d^2 of a Gaussian 2-vector truncated at reach.
+    truncated = 2 * (1 - reach2 / 2 / np.expm1(reach2 / 2))
+    for _ in range(2):
+        inside = distance2[distance2 <= reach2 * scale2]
+        scale2 = min(scale2, float(inside.mean()) / truncated)
+    core = np.count_nonzero(distance2 < _CORE2 * scale2)
+    shoulder = np.count_nonzero(distance2 < _SHOULDER2 * scale2) - core
+    expected = (np.exp(-_CORE2 / 2) - np.exp(-_SHOULDER2 / 2)) / (1 - np.exp(-_CORE2 / 2))
+    return max(0.0, float(shoulder - expected * core)) / distance2.size

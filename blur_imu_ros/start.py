@@ -6,7 +6,7 @@ from .linearise import predicted_flow, squared
 from .motion_field import Array
 from .motion_points import MotionPoints
 
-_TINY = np.finfo(np.float64).tiny
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def start_motions(points: MotionPoints, per_region: int) -> Array:

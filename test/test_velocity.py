@@ -1,0 +1,244 @@
+"""The solve: exact without noise, consistent with it, robust to outliers and to poor depth, honest where blind."""
+
+import numpy as np
+import pytest
+from motion_scenes import EXPOSURE_S, FOCAL_PX, Motion, Outliers, Scene, measure, nees, random_scene
+
+from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
+from blur_imu_ros.linearise import linearise
+from blur_imu_ros.model_spec import FlowRepresentation
+from blur_imu_ros.motion_field import interaction_matrix
+from blur_imu_ros.motion_points import motion_points
+from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
+
+REPRESENTATIONS = list(FlowRepresentation)
+PLAIN = SolverOptions(
+    prior_angular_rad_s=np.inf, prior_linear_m_s=np.inf, exposure_relative_sigma=0.0, max_points=10**6
+)
+
+
+def solve(points, options: SolverOptions = PLAIN, **calibration) -> VelocitySolution:
+    return solve_velocity(points, EXPOSURE_S, Calibration(**calibration), options)
+
+
+def mean_nees(scene_seeds: range, blur_px: float, representation, outliers: Outliers | None = None) -> np.ndarray:
+    values: list[float] = []
+    for seed in scene_seeds:
+        rng = np.random.default_rng(seed)
+        scene = random_scene(rng, blur_px)
+        solution = solve(measure(scene, representation, 0.5, rng, outliers))
+        values.append(nees(solution.twist, solution.covariance, scene.twist))
+    return np.array(values)
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_exact_on_a_thousand_noise_free_fields(representation: FlowRepresentation) -> None:
+    rng = np.random.default_rng(1)
+    kinds = [*Motion, *[Motion.ANY] * 4]
+    worst = 0.0
+    for draw in range(1000):
+        scene = random_scene(rng, rng.uniform(0.2, 20), kinds[draw % len(kinds)], stride=8)
+        twist = solve(measure(scene, representation, rng.choice([0.01, 0.5, 2.0]))).twist
+        error = min(np.linalg.norm(twist - scene.twist), np.linalg.norm(twist + scene.twist))
+        worst = max(worst, error / np.linalg.norm(scene.twist))
+    assert worst < 1e-6
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("blur_px", [3, 10])
+def test_covariance_is_consistent_in_motion(representation: FlowRepresentation, blur_px: float) -> None:
+    assert 0.9 < mean_nees(range(150), blur_px, representation).mean() < 1.1
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("blur_px", [0, 0.3, 1])
+def test_covariance_covers_the_error_near_rest(representation: FlowRepresentation, blur_px: float) -> None:
+    assert mean_nees(range(100), blur_px, representation).mean() < 2
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("outliers", [Outliers.UNIFORM, Outliers.EQUAL])
+def test_covariance_covers_the_error_of_every_field_with_outliers(
+    representation: FlowRepresentation, outliers: Outliers
+) -> None:
+    assert mean_nees(range(100), 10, representation, outliers).max() < 3
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_finds_the_camera_behind_a_large_moving_object(representation: FlowRepresentation) -> None:
+    assert np.median(mean_nees(range(20), 10, representation, Outliers.REGION)) < 1.5
+
+
+def test_signed_flow_whose_patches_flip_sign() -> None:
+    rng = np.random.default_rng(3)
+    scene = random_scene(rng, 5)
+    flipped = np.where(scene.x[:, None] < 20, -scene.flow, scene.flow)
+    scene = Scene(scene.twist, flipped, scene.inverse_depth, scene.x, scene.y)
+    solution = solve(measure(scene, FlowRepresentation.SIGNED, 0.5, rng))
+    assert nees(solution.twist, solution.covariance, scene.twist) < 3
+
+
+def test_noise_at_rest_is_not_rectified_into_motion() -> None:
+    # Fixing each point's sign by the estimate reads 0.15 rad/s here.
+    for representation in REPRESENTATIONS:
+        rng = np.random.default_rng(5)
+        rates = []
+        for _ in range(10):
+            scene = random_scene(rng, 1.0)
+            still = Scene(np.zeros(6), 0 * scene.flow, scene.inverse_depth, scene.x, scene.y)
+            rates.append(np.linalg.norm(solve(measure(still, representation, 0.5, rng), SolverOptions()).twist[:3]))
+        assert np.median(rates) < 0.03
+
+
+def test_below_the_smallest_blur_the_flow_is_no_better_known_than_that() -> None:
+    rng = np.random.default_rng(6)
+    scene = random_scene(rng, 0.2)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.1, rng)
+    solution = solve(points, min_blur_px=1.0)
+    matrix = interaction_matrix(scene.x, scene.y, FOCAL_PX, scene.inverse_depth) * EXPOSURE_S
+    flow_covariance = matrix @ solution.covariance @ matrix.transpose(0, 2, 1)
+    assert np.linalg.eigvalsh(flow_covariance).min() >= 1.0
+    assert np.trace(solve(points).covariance) < np.trace(solution.covariance)
+
+
+def test_poor_depth_spoils_translation_but_not_rotation() -> None:
+    rng = np.random.default_rng(7)
+    errors, consistency = [], []
+    for _ in range(30):
+        scene = random_scene(rng, 8)
+        # The true depth scatters about the network's, as it does about the mean of a posterior.
+        true_depth = scene.inverse_depth * (1 + 0.3 * rng.normal(size=scene.x.size))
+        flow = interaction_matrix(scene.x, scene.y, FOCAL_PX, true_depth) @ (scene.twist * EXPOSURE_S)
+        wrong = Scene(scene.twist, flow, scene.inverse_depth, scene.x, scene.y)
+        known = solve(measure(wrong, FlowRepresentation.DOUBLE_ANGLE, 0.2, rng, depth_sigma=0.3))
+        ignored = solve(measure(wrong, FlowRepresentation.DOUBLE_ANGLE, 0.2, rng))
+        errors.append([angular_error(solution.twist, scene.twist) for solution in (known, ignored)])
+        consistency.append(nees(known.twist, known.covariance, scene.twist))
+    weighted, isotropic = np.median(errors, axis=0)
+    assert weighted < 0.6 * isotropic
+    assert np.median(consistency) < 2
+
+
+def angular_error(twist: np.ndarray, truth: np.ndarray) -> float:
+    sign = 1 if twist @ truth > 0 else -1
+    return float(np.linalg.norm(sign * twist[:3] - truth[:3]))
+
+
+def test_a_narrow_frontal_wall_hides_what_the_covariance_admits() -> None:
+    # Seen through a long lens, turning about y and moving along x look alike.
+    rng = np.random.default_rng(8)
+    scene = random_scene(rng, 5, Motion.ROTATION)
+    far = 3000.0
+    wall = np.full(scene.x.size, 0.4)
+    flow = interaction_matrix(scene.x, scene.y, far, wall) @ (scene.twist * EXPOSURE_S)
+    points = motion_points(
+        flow.T + rng.normal(size=(2, scene.x.size)) * 0.3,
+        np.full(scene.x.size, 0.3),
+        wall,
+        0 * wall,
+        representation=FlowRepresentation.SIGNED,
+        x=scene.x,
+        y=scene.y,
+        focal_px=far,
+    )
+    solution = solve(points, SolverOptions(), independent_fraction=1 / 300)
+    correlation = solution.covariance / np.sqrt(np.outer(*[np.diag(solution.covariance)] * 2))
+    assert abs(correlation[1, 3]) > 0.99
+    assert solution.condition > 1000
+    assert solution.observability[3] < 0.2
+    assert solution.observability[2] > 0.9
+
+
+def test_prior_bounds_what_is_not_observed() -> None:
+    rng = np.random.default_rng(9)
+    scene = random_scene(rng, 0.5)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 5.0, rng)
+    solution = solve(points, SolverOptions(exposure_relative_sigma=0.0), independent_fraction=1e-4)
+    assert (np.diag(solution.covariance) <= np.array([5, 5, 5, 1.5, 1.5, 1.5]) ** 2 * 1.001).all()
+    assert np.abs(solution.twist[3:]).max() < 1.5
+    assert solution.observability[3:].max() < 0.1
+
+
+def test_errors_common_to_the_image_never_average_out() -> None:
+    scene = random_scene(np.random.default_rng(10), 10)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.01)
+    plain = solve(points).covariance
+    options = SolverOptions(
+        prior_angular_rad_s=np.inf, prior_linear_m_s=np.inf, exposure_relative_sigma=0.05, max_points=10**6
+    )
+    linear = np.concatenate([np.zeros(3), scene.twist[3:]])
+    expected = plain + 0.05**2 * np.outer(scene.twist, scene.twist) + 0.2**2 * np.outer(linear, linear)
+    np.testing.assert_allclose(solve(points, options, depth_scale_sigma=0.2).covariance, expected, rtol=1e-6)
+
+
+def test_calibration_scales_the_covariance() -> None:
+    rng = np.random.default_rng(11)
+    scene = random_scene(rng, 10)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, rng)
+    plain = solve(points).covariance
+    np.testing.assert_allclose(solve(points, independent_fraction=0.01).covariance, 100 * plain, rtol=1e-2)
+    scale = (4.0, 1.0, 1.0, 1.0, 1.0, 9.0)
+    scaled = solve(points, covariance_scale=scale).covariance
+    np.testing.assert_allclose(scaled, plain * np.sqrt(np.outer(scale, scale)), rtol=1e-9)
+
+
+def test_thinning_does_not_invent_or_lose_evidence() -> None:
+    # A hundredth of 4480 points is independent: about 45, whether 4480 or 1120 are used.
+    rng = np.random.default_rng(12)
+    points = measure(random_scene(rng, 10), FlowRepresentation.DOUBLE_ANGLE, 0.5, rng)
+    full = solve(points, independent_fraction=0.01).covariance
+    thin = solve(points.first(1120), independent_fraction=0.01).covariance
+    np.testing.assert_allclose(np.diag(thin), np.diag(full), rtol=0.3)
+
+
+def test_the_figures_of_merit_are_in_pixels() -> None:
+    rng = np.random.default_rng(13)
+    scene = random_scene(rng, 6)
+    solution = solve(measure(scene, FlowRepresentation.SIGNED, 0.5, rng))
+    assert solution.blur_px == pytest.approx(6, rel=0.02)
+    assert solution.residual_px == pytest.approx(0.5 * np.sqrt(2 * np.log(2)), rel=0.05)
+    assert 0.93 * scene.x.size < solution.points_used <= scene.x.size
+    np.testing.assert_array_equal(solution.observability, 1)
+
+
+def test_derivative_of_the_residual() -> None:
+    rng = np.random.default_rng(14)
+    scene = random_scene(rng, 6)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, rng)
+    motion = scene.twist * EXPOSURE_S * 1.05
+    step = 1e-7 * np.linalg.norm(motion) * np.eye(6)
+
+    def cost(shift: np.ndarray) -> np.ndarray:
+        return linearise(points, (motion + shift)[None]).distance2[0]
+
+    numeric = np.array([np.sum(cost(h) - cost(-h)) for h in step]) / (2 * step[0, 0])
+    model = linearise(points, motion[None])
+    analytic = -2 * model.gradient(points.rows, np.ones((1, points.count)))[0]
+    np.testing.assert_allclose(analytic, numeric, rtol=1e-4)
+
+
+def test_points_that_are_not_finite_are_left_out() -> None:
+    scene = random_scene(np.random.default_rng(15), 5)
+    broken = scene.flow.copy()
+    broken[::3] = np.nan
+    depth = scene.inverse_depth.copy()
+    depth[1::3] = -1
+    points = measure(
+        Scene(scene.twist, broken, depth, scene.x, scene.y), FlowRepresentation.DOUBLE_ANGLE, 0.5
+    )
+    assert points.count == np.count_nonzero((np.arange(scene.x.size) % 3) == 2)
+    assert nees(solve(points).twist, np.eye(6), scene.twist) < 1e-12
+
+
+def test_bad_input_is_named() -> None:
+    scene = random_scene(np.random.default_rng(16), 5)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5)
+    for exposure_s in (0.0, -0.01, np.nan, np.inf):
+        with pytest.raises(ExposureError, match="positive"):
+            solve_velocity(points, exposure_s, Calibration(), PLAIN)
+    with pytest.raises(ImageError, match="0 of 4480 points"):
+        measure(Scene(scene.twist, np.nan * scene.flow, scene.inverse_depth, scene.x, scene.y), *REPRESENTATIONS[:1], 1)
+    with pytest.raises(ConfigurationError, match="prior_linear_m_s"):
+        SolverOptions(prior_linear_m_s=-1)
+    with pytest.raises(ConfigurationError, match="exposure_relative_sigma"):
+        SolverOptions(exposure_relative_sigma=np.nan)
