@@ -25,6 +25,7 @@ SWAYS = ((0.45, 0.22, 0.12), (1.1, 0.15, 0.06), (2.6, 0.045, 0.012), (5.5, 0.008
 CALM_S = 0.6
 STEP_S = 1e-4
 EPOCH_S = 1000.0
+JPEG_QUALITY = 82
 
 
 class HandheldPath:
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training demo`."""
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="sequence folder to write")
-    parser.add_argument("--room", type=int, default=3, help="number of the test room")
+    parser.add_argument("--room", type=int, default=4, help="number of the test room")
     parser.add_argument("--seed", type=int, default=1, help="of the path and the camera")
     parser.add_argument("--seconds", type=float, default=3.5)
     parser.add_argument("--exposure", type=float, default=0.012, help="s")
@@ -103,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out,
         CameraModel(size.width, size.height, matrix, (), DistortionModel.NONE),
         image_suffix=".jpg",
+        jpeg_quality=JPEG_QUALITY,
     ) as writer:
         for number in range(round(arguments.seconds * RATE_HZ)):
             shot = path.shot(number / RATE_HZ)
