@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,13 +81,13 @@ def squared_distances(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray
     return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
 
 
-def fit(cases: list[Case], min_blur_px: float) -> dict:
-    """The calibration with the best robust Gaussian likelihood over FRACTIONS."""
+def fit(cases: list[Case], min_blur_px: float, fractions: Iterable[float]) -> dict:
+    """The calibration with the best robust Gaussian likelihood over the fractions."""
     offsets = np.array([case.depth_offset for case in cases])
     known = offsets[np.isfinite(offsets)]
     depth_sigma = float(1.4826 * np.median(np.abs(known))) if known.size else 0.15
     best: dict = {}
-    for fraction in FRACTIONS:
+    for fraction in fractions:
         plain = Calibration(fraction, (1.0,) * 6, depth_sigma, min_blur_px)
         errors, covariances = errors_and_covariances(cases, plain)
         scales = axis_scales(errors, covariances)
@@ -119,6 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sequences", type=Path, nargs="+", required=True, help="validation sequence folders"
     )
     parser.add_argument("--min-blur-px", type=float, default=0.4)
+    parser.add_argument("--fractions", type=float, nargs="+", default=FRACTIONS, help="independent fractions to try")
     parser.add_argument(
         "--output", type=Path, required=True, help="JSON for `python -m training export --calibration`"
     )
@@ -128,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fit and write."""
     network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
     cases = collect(network, arguments.sequences)
-    calibration = fit(cases, arguments.min_blur_px)
+    calibration = fit(cases, arguments.min_blur_px, arguments.fractions)
     arguments.output.write_text(json.dumps(calibration, indent=1) + "\n")
     print(f"{arguments.output}: {calibration} from {len(cases)} frames")
     return 0
