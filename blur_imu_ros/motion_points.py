@@ -93,7 +93,8 @@ class PointGeometry:
         emitted = (measured[0] + 1j * measured[1]) / sigma
         length = np.abs(emitted)
         if representation is FlowRepresentation.SIGNED:
-            q, half = emitted * emitted / np.maximum(length, _TINY), emitted
+            with np.errstate(invalid="ignore", over="ignore"):
+                q, half = emitted * emitted / np.maximum(length, _TINY), emitted
         else:
             # The bisector of q and the positive u axis; it vanishes only where q points straight along -u.
             q, half = emitted, emitted + length

@@ -24,7 +24,7 @@ def mixture_cost(distance2: Array, log_det: Array, scale2: float, spread2: float
     distance2, log_det: [H, N]; scale2: variance of the inliers; spread2: variance of the measurements altogether. Unlike
     a bounded weight it lets hypotheses with different covariances compete: an inlier pays for its log determinant.
     """
-    outlier = max(_OUTLIER_FLOOR, 2 + 2 * np.log(spread2 / scale2))
+    outlier = max(_OUTLIER_FLOOR, 2 + 2 * np.log(max(spread2 / scale2, 1.0)))
     excess = distance2 / scale2 + log_det - outlier
     return np.sum(excess - 2 * np.logaddexp(0.0, excess / 2), axis=1)
 
@@ -60,7 +60,7 @@ def hidden_contamination(distance2: Array, scale2: float) -> float:
     reach2 = 2.5**2
     # Mean of d^2 of a Gaussian 2-vector truncated at reach.
     truncated = 2 * (1 - reach2 / 2 / np.expm1(reach2 / 2))
-    for _ in range(2):
+    for _ in range(6):
         inside = distance2[distance2 <= reach2 * scale2]
         scale2 = min(scale2, float(inside.mean()) / truncated)
     core = np.count_nonzero(distance2 < _CORE2 * scale2)

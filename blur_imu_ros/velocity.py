@@ -130,12 +130,16 @@ def _search(points: MotionPoints, prior: Array, fraction: float) -> Array:
     """The best [H, 6] of many starts, refined on ever more points as they grow fewer: one, rarely more, and exactly zero
     where standing still explains the field better."""
     # Where the noise is independent and longer than the flow, only more points can tell the starts apart.
-    effort = np.clip(fraction * _CLEAR_FLOW2 / max(float(np.median(squared(points.q))), 1.0), 1, _MAXIMUM_EFFORT)
+    effort = np.clip(
+        fraction * _CLEAR_FLOW2 / max(float(np.median(squared(points.q))), 1.0), 1, _MAXIMUM_EFFORT
+    )
     motions = start_motions(points.first(int(effort * _SEARCH[0].points)), 2)
     for stage in _SEARCH:
         few = points.first(int(effort * stage.points))
         share = min(1.0, fraction * points.count / few.count)
-        motions = np.vstack([_refine(few, motions, prior, share, _SEARCH_TUKEY, stage.iterations), np.zeros(6)])
+        motions = np.vstack(
+            [_refine(few, motions, prior, share, _SEARCH_TUKEY, stage.iterations), np.zeros(6)]
+        )
         costs = _costs(few, motions, prior, share) / share
         order = np.argsort(costs)
         costs = costs[order]
@@ -149,8 +153,8 @@ def _search(points: MotionPoints, prior: Array, fraction: float) -> Array:
 def _costs(points: MotionPoints, motions: Array, prior: Array, fraction: float) -> Array:
     """Robust negative log posterior [H] (times two) of motions [H, 6], at the residual scale of the best of them."""
     model = linearise(points, motions)
-    still = ~motions.any(axis=1)
-    distance2 = np.where(still[:, None], squared(points.q), model.distance2)
+    moving = motions.any(axis=1, keepdims=True)
+    distance2 = np.where(moving, model.distance2, squared(points.q))
     scale2 = max(float(residual_scale(distance2).min()), _SCALE_FLOOR) ** 2
     spread2 = float(np.mean(squared(points.q))) / 2
     return fraction * mixture_cost(distance2, model.log_det, scale2, spread2) + motions**2 @ prior

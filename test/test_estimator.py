@@ -1,0 +1,213 @@
+"""The pipeline as a whole: exact through a real network, signed by the frame before, honest in what it publishes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from motion_network import CAMERA as BLOCK_CAMERA
+from motion_network import image_of, write_motion_network
+from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
+
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
+from blur_imu_ros.estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame, UndecidedSign
+from blur_imu_ros.model_spec import FlowRepresentation, ModelSpec
+from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
+from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
+from blur_imu_ros.rigid_motion import displacement
+
+EXPOSURE_S = 0.01
+STRIDE = 4
+X, Y = grid_points(WIDTH, HEIGHT, STRIDE)
+
+
+class Oracle:
+    """A network that knows the motion: double-angle flow of a twist seen at a focal length, at one depth."""
+
+    def __init__(self, twist: np.ndarray, inverse_depth: float = 0.35, *, min_blur_px: float = 0.5) -> None:
+        self.twist = twist
+        self.inverse_depth = inverse_depth
+        self.seen_focal_px = FOCAL_PX
+        self.seen_inverse_depth = inverse_depth
+        self.spec = ModelSpec(
+            name="oracle",
+            path=Path("oracle.onnx"),
+            sha256="",
+            width=WIDTH,
+            height=HEIGHT,
+            stride=STRIDE,
+            focal_px=FOCAL_PX,
+            representation=FlowRepresentation.DOUBLE_ANGLE,
+            independent_fraction=0.01,
+            covariance_scale=(1.0,) * 6,
+            depth_scale_sigma=0.1,
+            min_blur_px=min_blur_px,
+            training_run="",
+            licence="",
+            has_flow_sigma=True,
+            has_depth_sigma=True,
+            notes=(),
+        )
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        assert image.shape == (HEIGHT, WIDTH, 3)
+        assert image.dtype == np.uint8
+        depth = np.full(X.size, self.seen_inverse_depth)
+        flow = interaction_matrix(X, Y, self.seen_focal_px, depth) @ (self.twist * EXPOSURE_S)
+        grid = (HEIGHT // STRIDE, WIDTH // STRIDE)
+        return Prediction(
+            flow=double_angle(flow).T.reshape(2, *grid).astype(np.float32),
+            flow_log_sigma=np.full(grid, np.log(0.1), np.float32),
+            inverse_depth=np.full(grid, self.inverse_depth, np.float32),
+            inverse_depth_log_sigma=np.full(grid, np.log(0.02), np.float32),
+            representation=self.spec.representation,
+        )
+
+
+def frame(index: int, twist: np.ndarray = TWIST, camera: CameraModel = CAMERA) -> Frame:
+    image = photograph(*displacement(twist, index * INTERVAL_NS * 1e-9))
+    image = cv2.resize(image, (camera.width, camera.height))
+    return Frame(image, camera, 10**18 + index * INTERVAL_NS, EXPOSURE_S)
+
+
+def run(network: Oracle, options: EstimatorOptions | None = None, frames: int = 2) -> list[Estimate]:
+    estimator = BlurImuEstimator(network, options)
+    return [estimator.estimate(frame(index)) for index in range(frames)]
+
+
+def test_exact_through_a_real_network(tmp_path: Path) -> None:
+    network = FlowDepthNetwork(
+        write_motion_network(tmp_path / "m.onnx"), provider=Provider.CPU, verify_hash=False
+    )
+    motion = np.array([0.02, -0.012, 0.008, 0.01, 0.006, -0.008])
+    estimate = BlurImuEstimator(network).estimate(Frame(image_of(motion), BLOCK_CAMERA, 5, EXPOSURE_S))
+    network.close()
+    sign = 1 if estimate.twist @ motion > 0 else -1
+    # The weak prior pulls by less than a hundredth.
+    np.testing.assert_allclose(sign * estimate.twist * EXPOSURE_S, motion, atol=2e-4)
+    assert estimate.stamp_ns == 5
+    assert estimate.exposure_s == EXPOSURE_S
+
+
+@pytest.mark.parametrize("sign_of_network", [1, -1])
+def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
+    first, second, third = run(Oracle(sign_of_network * TWIST), frames=3)
+    assert first.sign_probability == 0.5
+    assert not first.decided
+    for estimate in (second, third):
+        np.testing.assert_allclose(estimate.twist, TWIST, rtol=0.02, atol=0.02)
+        assert estimate.sign_probability > 0.95
+        assert estimate.decided
+        assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction"}
+
+
+def test_a_colour_image_and_a_mono_image_of_it_agree() -> None:
+    mono = frame(0)
+    colour = Frame(cv2.cvtColor(mono.image, cv2.COLOR_GRAY2RGB), mono.camera, mono.stamp_ns, mono.exposure_s)
+    results = [BlurImuEstimator(Oracle(TWIST)).estimate(one).twist for one in (mono, colour)]
+    np.testing.assert_array_equal(*results)
+
+
+def test_an_undecided_sign_inflates_until_the_other_sign_is_covered() -> None:
+    inflated, dropped = (
+        run(Oracle(TWIST), EstimatorOptions(undecided_sign=choice), frames=1)[0] for choice in UndecidedSign
+    )
+    # P = 0.5: C + 2 p p^T, which puts the other sign, 2 p away, within 1.5 sigma.
+    extra = inflated.covariance - dropped.covariance
+    np.testing.assert_allclose(extra, 2 * np.outer(inflated.twist, inflated.twist), atol=1e-6)
+    distance = 2 * inflated.twist
+    assert distance @ np.linalg.solve(inflated.covariance, distance) < 2
+    assert not dropped.decided
+
+
+def test_below_the_smallest_blur_the_sign_is_open() -> None:
+    slow = run(Oracle(TWIST, min_blur_px=1000.0))[1]
+    assert slow.sign_probability == 0.5
+    chosen = run(Oracle(TWIST, min_blur_px=1000.0), EstimatorOptions(min_blur_px=0.5))[1]
+    assert chosen.sign_probability > 0.95
+    assert np.trace(slow.covariance) > np.trace(chosen.covariance)
+
+
+def test_a_still_camera_is_not_reported_as_moving() -> None:
+    estimate = run(Oracle(np.zeros(6)))[1]
+    assert np.linalg.norm(estimate.twist) < 1e-6
+    assert estimate.blur_px < 1e-3
+    # 0.5 px over 10 ms at 260 px: about 0.2 rad/s cannot be told from rest.
+    assert (np.sqrt(np.diag(estimate.covariance))[:3] > 0.1).all()
+
+
+def test_covariance_is_symmetric_and_bounded() -> None:
+    for options in (
+        EstimatorOptions(),
+        EstimatorOptions(min_variance=0.5, max_variance=1.0),
+        EstimatorOptions(max_variance=2e-6),
+    ):
+        for estimate in run(Oracle(TWIST), options):
+            assert np.array_equal(estimate.covariance, estimate.covariance.T)
+            eigenvalues = np.linalg.eigvalsh(estimate.covariance)
+            assert eigenvalues[0] >= options.min_variance * (1 - 1e-9)
+            assert eigenvalues[-1] <= options.max_variance * (1 + 1e-9)
+
+
+def test_reset_forgets_the_frame_before() -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    estimator.estimate(frame(0))
+    estimator.reset()
+    assert estimator.estimate(frame(1)).sign_probability == 0.5
+    assert estimator.revised() is None
+
+
+def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
+    narrow = CameraModel(WIDTH, HEIGHT, np.array([[520, 0, 159.5], [0, 520, 119.5], [0, 0, 1.0]]))
+    network = Oracle(TWIST)
+    estimator = BlurImuEstimator(network)
+    network.seen_focal_px = 520.0
+    # What the network takes for 1/0.35 m through its canonical lens is twice as far through this one.
+    network.seen_inverse_depth = network.inverse_depth / 2
+    estimate = estimator.estimate(frame(0, camera=narrow))
+    sign = 1 if estimate.twist @ TWIST > 0 else -1
+    assert estimator.last_view is not None
+    assert estimator.last_view.focal_px == pytest.approx(520)
+    np.testing.assert_allclose(sign * estimate.twist, TWIST, rtol=0.03, atol=0.03)
+
+
+def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    estimator.estimate(frame(0))
+    view = estimator.last_view
+    estimator.estimate(frame(1))
+    assert estimator.last_view is view
+    other = CameraModel(WIDTH, HEIGHT, CAMERA.matrix * [[1.1], [1.1], [1]])
+    assert estimator.estimate(frame(2, camera=other)).sign_probability == 0.5
+    assert estimator.last_view is not view
+
+
+def test_the_next_frame_revises_the_one_before() -> None:
+    estimator = BlurImuEstimator(Oracle(-TWIST), EstimatorOptions(use_next_frame=True))
+    first = estimator.estimate(frame(0))
+    assert estimator.revised() is None
+    estimator.estimate(frame(1))
+    revised = estimator.revised()
+    assert revised is not None
+    assert revised.stamp_ns == first.stamp_ns
+    assert revised.sign_probability > 0.95
+    np.testing.assert_allclose(revised.twist, TWIST, rtol=0.02, atol=0.02)
+
+
+def test_bad_input_is_named_and_leaves_the_history_as_it_was() -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    good = frame(0)
+    estimator.estimate(good)
+    with pytest.raises(ExposureError, match="positive"):
+        estimator.estimate(Frame(good.image, CAMERA, good.stamp_ns + 1, 0.0))
+    with pytest.raises(ImageError, match="320x240"):
+        estimator.estimate(Frame(good.image[:100], CAMERA, good.stamp_ns + 1, EXPOSURE_S))
+    assert estimator.estimate(frame(1)).sign_probability > 0.95
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ConfigurationError, match="min_variance"):
+        EstimatorOptions(min_variance=2.0, max_variance=1.0)
+    with pytest.raises(ConfigurationError, match="min_sign_probability"):
+        EstimatorOptions(min_sign_probability=0.2)
