@@ -48,7 +48,9 @@ def _draw_view(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) ->
     angles = np.radians(rng.normal(0, (2.0, 2.0, 6.0)))
     height, width = key.inverse_depth.shape
     inside = MARGIN * key.focal_px * max(config.width / width, config.height / height)
-    return View(config.width, config.height, max(FOCAL_AT_320 * config.scale * zoom, inside), cv2.Rodrigues(angles)[0])
+    return View(
+        config.width, config.height, max(FOCAL_AT_320 * config.scale * zoom, inside), cv2.Rodrigues(angles)[0]
+    )
 
 
 def make_sample(
@@ -70,7 +72,11 @@ def make_sample(
     light, inverse_depth = integrate_exposure(key, view, motion)
     grid = (config.width // LABEL_STRIDE, config.height // LABEL_STRIDE)
     label = cv2.resize(inverse_depth, grid, interpolation=cv2.INTER_AREA)
-    return expose(draw_sensor(rng), light, rng), label.astype(np.float16), (motion.twist, view.focal_px, key.metric)
+    return (
+        expose(draw_sensor(rng), light, rng),
+        label.astype(np.float16),
+        (motion.twist, view.focal_px, key.metric),
+    )
 
 
 def key_frames(rng: np.random.Generator, rooms: list[Path], photographs: list[Path], config: SampleConfig):
@@ -102,9 +108,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training samples`."""
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--keyframes", type=Path, nargs="*", default=[], help="folders of key frames")
-    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs for collages")
+    parser.add_argument(
+        "--photos", type=Path, nargs="*", default=[], help="folders of photographs for collages"
+    )
     parser.add_argument("--shards", type=int, default=4, help="how many shards to make")
-    parser.add_argument("--first", type=int, default=0, help="number of the first shard; also part of the seed")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first shard; also part of the seed"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--shard-size", type=int, default=256)
@@ -124,5 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
         photographs = sorted(path for root in arguments.photos for path in root.glob("*.*"))
         keys = key_frames(rng, rooms, photographs, config)
         write_shard(folder, (make_sample(rng, key, config) for key in keys), config)
-        print(f"{folder}: {config.shard_size} samples from {len(rooms)} key frames, {len(photographs)} photographs")
+        print(
+            f"{folder}: {config.shard_size} samples from {len(rooms)} key frames, {len(photographs)} photographs"
+        )
     return 0

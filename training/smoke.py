@@ -15,12 +15,11 @@ from blur_imu_ros import cli
 from blur_imu_ros.errors import ConfigurationError
 from training import __main__ as training
 from training.batches import Shards
-from training.export import load_network
-from training.network import FlowDepthNetwork
+from training.network import NetworkConfig
 from training.pictures import draw_samples
 from training.renderer import Renderer
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
-from training.train import TrainingConfig, batch_loss
+from training.train import Run, TrainingConfig, batch_loss, compute_device
 
 WIDTH, HEIGHT = 96, 64
 CAMERA = (96, 72)
@@ -45,10 +44,14 @@ def can_render() -> bool:
 
 
 @torch.no_grad()
-def loss(network: FlowDepthNetwork, samples: Path, with_velocity: bool) -> float:
-    """The loss of stage 1, or 2, on some of the training samples, the same ones every time."""
-    batch = draw_samples(Shards([samples]), 32)
-    return batch_loss(network.eval(), batch, TrainingConfig(), with_velocity)["total"].item()
+def loss(checkpoint: Path | None, samples: Path, with_velocity: bool) -> float:
+    """The loss of stage 1, or 2, on some of the training samples, the same ones every time; None: before any training."""
+    state = Run(samples.parent / "untrained", TrainingConfig(), NetworkConfig(), compute_device())
+    if checkpoint:
+        state.resume(checkpoint, weights_only=True)
+    batch = draw_samples(Shards([samples]), 48).to(state.device)
+    # In training mode, for the batch's own statistics: the running ones of a few steps are not worth much yet.
+    return batch_loss(state.model.train(), batch, TrainingConfig(), with_velocity)["total"].item()
 
 
 def make_samples(out: Path, pack: Path, rooms: bool) -> None:
@@ -110,11 +113,10 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
         "stage3", "--run", out / "stage3", "--start-from", out / "stage2/last.pt", "--sequences", out / "sequences/train",
         "--size", WIDTH, HEIGHT, "--learning-rate", 0.02, "--steps", steps, "--every", max(1, steps // 4), "--threads", 1,
     )  # fmt: skip
-    first, second = (load_network(out / name / "last.pt") for name in ("stage1", "stage2"))
+    first, second = (out / name / "last.pt" for name in ("stage1", "stage2"))
     log = [json.loads(line)["velocity"] for line in (out / "stage3/log.jsonl").read_text().splitlines()]
-    torch.manual_seed(0)
     return {
-        "stage 1": (loss(FlowDepthNetwork(), samples, False), loss(first, samples, False)),
+        "stage 1": (loss(None, samples, False), loss(first, samples, False)),
         "stage 2": (loss(first, samples, True), loss(second, samples, True)),
         "stage 3": (log[0], log[-1]),
     }
