@@ -117,6 +117,7 @@ def test_accuracy_writes_every_output(accuracy: list[str], tmp_path: Path) -> No
     assert text.count("<!-- begin accuracy -->") == 1
     assert "| blur_imu |" in text
     assert set(re.findall(r"\]\((.*)\)", text)) == {f"plots/{p.name}" for p in (folder / "plots").iterdir()}
+    assert "- visual odometry (KLT + essential matrix) on first: no frames could be connected" in text
     with (folder / "a.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {"first", "pooled", "blur 3-8 px"} <= {row["group"] for row in rows}

@@ -36,6 +36,12 @@ def method_table(scores: Iterable[dict[str, Any]]) -> str:
     return markdown(METHOD_COLUMNS.keys(), [[cell(s) for cell in METHOD_COLUMNS.values()] for s in scores])
 
 
+def failure_list(scores: Iterable[dict[str, Any]]) -> str:
+    """One line per method and sequence that it could not answer; empty where there is none."""
+    failures = [(s["method"], *item) for s in scores for item in s["failures"].items()]
+    return "\n".join(f"- {method} on {sequence}: {reason}" for method, sequence, reason in failures)
+
+
 def sequence_table(sequences: list[dict[str, Any]], ratio: str) -> str:
     """One row per sequence, one column per method; the best in bold."""
     methods = [s["method"] for s in sequences[0]["methods"]]

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from .charts import Drawing
 from .html import write_html
 from .markdown import write_section
-from .tables import write_csv
+from .tables import failure_list, write_csv
 
 TITLE = "Accuracy of blur_imu and the alternatives"
 NOTES = (
@@ -58,6 +58,8 @@ def write_outputs(
             drawing.figure.savefig(args.plots / drawing.file, dpi=80)
     if args.markdown:
         parts = [about, *(f"### {title}\n\n{table}" for title, table in tables.items())]
+        if failures := failure_list(result["pooled"]):
+            parts.append(f"Failures:\n\n{failures}")
         if args.plots:
             folder = Path(os.path.relpath(args.plots, args.markdown.resolve().parent)).as_posix()
             parts += [
