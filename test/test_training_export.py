@@ -14,7 +14,7 @@ from blur_imu_ros.network import FlowRepresentation, Provider
 from training import __main__ as training
 from training import export
 from training.export import ContractNetwork, load_network, parity
-from training.network import FlowDepthNetwork, NetworkConfig
+from training.network import NetworkConfig
 from training.train import Run, TrainingConfig
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
@@ -104,6 +104,7 @@ def test_a_run_goes_on_where_it_stopped(run: Run, tmp_path: Path):
     for one, other in zip(again.model.parameters(), run.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     fresh = Run(tmp_path / "other", TrainingConfig(), TINY, torch.device("cpu"))
-    fresh.resume(run.checkpoint, weights_only=True)
+    fresh.start_from(run.checkpoint)
     assert fresh.step == 0
-    assert isinstance(fresh.model, FlowDepthNetwork)
+    for one, other in zip(fresh.model.parameters(), run.average.module.parameters(), strict=True):
+        torch.testing.assert_close(one, other)

@@ -48,7 +48,7 @@ def loss(checkpoint: Path | None, samples: Path, with_velocity: bool) -> float:
     """The loss of stage 1, or 2, on some of the training samples, the same ones every time; None: before any training."""
     state = Run(samples.parent / "untrained", TrainingConfig(), NetworkConfig(), compute_device())
     if checkpoint:
-        state.resume(checkpoint, weights_only=True)
+        state.start_from(checkpoint)
     batch = draw_samples(Shards([samples]), 48).to(state.device)
     # In training mode, for the batch's own statistics: the running ones of a few steps are not worth much yet.
     return batch_loss(state.model.train(), batch, TrainingConfig(), with_velocity)["total"].item()

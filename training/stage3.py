@@ -126,8 +126,6 @@ def start_run(folder: Path, config: TrainingConfig, checkpoint: Path) -> Run:
         state.resume(state.checkpoint)
     else:
         state.start_from(checkpoint)
-        state.model.load_state_dict(state.average.module.state_dict())
-        state.average.n_averaged.zero_()
     return state
 
 
