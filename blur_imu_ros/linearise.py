@@ -21,14 +21,14 @@ _NEAR = 3.0
 class Linearisation:
     """Per hypothesis and point, at motions p [H, 6]; each [H, N].
 
-    distance2: squared residual in units of its covariance; log_det: logarithm of the determinant of that covariance,
-    with what an unknown sign adds to it;
-    isotropic, directed: m0 and m2 of the weight on the point's flow; pull: the weighted residual carried to the flow;
-    length: predicted |A p|, in sigmas.
+    distance2: squared residual in units of its covariance; determinant: of that covariance; surprise: what an unknown sign
+    adds to minus two log likelihood; isotropic, directed: m0 and m2 of the weight on the point's flow; pull: the weighted
+    residual carried to the flow; length: predicted |A p|, in sigmas.
     """
 
     distance2: Array
-    log_det: Array
+    determinant: Array
+    surprise: Array | float
     isotropic: Array
     directed: ComplexArray
     pull: ComplexArray
@@ -88,12 +88,13 @@ def linearise(
         g.imag *= 2
     elif marginal:
         g = along * g.real + 1j * (across * g.imag)
-    back = turn.conj()
+    back, half = turn.conj(), 0.5 / determinant
     return Linearisation(
         distance2=distance2,
-        log_det=np.log(determinant) + surprise,
-        isotropic=(along * along + across * across) / 2 - squared(g) / (2 * determinant),
-        directed=((along * along - across * across) / 2 - g * g / (2 * determinant)) * back * back,
+        determinant=determinant,
+        surprise=surprise,
+        isotropic=(along * along + across * across) / 2 - squared(g) * half,
+        directed=((along * along - across * across) / 2 - g * g * half) * back * back,
         pull=pull * back,
         length=length,
     )

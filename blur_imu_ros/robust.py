@@ -18,15 +18,14 @@ def tukey_weight(distance2: Array, scale2: Array, tuning: float) -> Array:
     return inside * inside
 
 
-def mixture_cost(distance2: Array, log_det: Array, scale2: float, spread2: float) -> Array:
-    """Minus two log likelihood [H] of points that are Gaussian inliers or come from a broad density of outliers.
+def likelihood_cost(distance2: Array, log_det: Array, scale2: float, spread2: float) -> Array:
+    """Minus two log likelihood [H], up to a constant, of points that are Gaussian inliers or from a broad density.
 
     distance2, log_det: [H, N]; scale2: variance of the inliers; spread2: variance of the measurements altogether. Unlike
     a bounded weight it lets hypotheses with different covariances compete: an inlier pays for its log determinant.
     """
     outlier = max(_OUTLIER_FLOOR, 2 + 2 * np.log(max(spread2 / scale2, 1.0)))
-    excess = distance2 / scale2 + log_det - outlier
-    return np.sum(excess - 2 * np.logaddexp(0.0, excess / 2), axis=1)
+    return np.sum(np.minimum(distance2 / scale2 + log_det, outlier), axis=1)
 
 
 @lru_cache(maxsize=8)
@@ -47,8 +46,13 @@ def tukey_information(tuning: float) -> float:
 
 def residual_scale(distance2: Array) -> Array:
     """Robust scale of whitened 2-vector residuals from the median of their length: [H, N] -> [H, 1]."""
-    middle = distance2.shape[-1] // 2
-    return np.sqrt(np.partition(distance2, middle, axis=-1)[..., middle : middle + 1]) / RAYLEIGH_MEDIAN
+    return np.sqrt(median(distance2)) / RAYLEIGH_MEDIAN
+
+
+def median(values: Array) -> Array:
+    """Upper median along the last axis, [..., N] -> [..., 1]; several times faster than NumPy's on small arrays."""
+    middle = values.shape[-1] // 2
+    return np.partition(values, middle, axis=-1)[..., middle : middle + 1]
 
 
 def hidden_contamination(distance2: Array, scale2: float) -> float:
@@ -61,8 +65,10 @@ def hidden_contamination(distance2: Array, scale2: float) -> float:
     # Mean of d^2 of a Gaussian 2-vector truncated at reach.
     truncated = 2 * (1 - reach2 / 2 / np.expm1(reach2 / 2))
     for _ in range(6):
-        inside = distance2[distance2 <= reach2 * scale2]
-        scale2 = min(scale2, float(inside.mean()) / truncated)
+        inner2 = float(distance2[distance2 <= reach2 * scale2].mean()) / truncated
+        if inner2 > 0.99 * scale2:
+            break
+        scale2 = inner2
     core = np.count_nonzero(distance2 < _CORE2 * scale2)
     shoulder = np.count_nonzero(distance2 < _SHOULDER2 * scale2) - core
     expected = (np.exp(-_CORE2 / 2) - np.exp(-_SHOULDER2 / 2)) / (1 - np.exp(-_CORE2 / 2))

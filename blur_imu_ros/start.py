@@ -5,6 +5,7 @@ import numpy as np
 from .linearise import predicted_flow, squared
 from .motion_field import Array
 from .motion_points import MotionPoints
+from .robust import median
 
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -30,8 +31,8 @@ def start_motions(points: MotionPoints, per_region: int) -> Array:
     _, vectors = np.linalg.eigh(whitener @ misfit @ whitener.transpose(0, 2, 1))
     best = whitener.transpose(0, 2, 1) @ vectors[:, :, :per_region]
     motions = best.transpose(0, 2, 1).reshape(-1, 6)
-    predicted = np.median(np.abs(predicted_flow(motions, points.rows)), axis=1)
-    return motions * (np.median(length) / np.maximum(predicted, _TINY))[:, None]
+    predicted = median(np.abs(predicted_flow(motions, points.rows)))
+    return motions * (median(length) / np.maximum(predicted, _TINY))
 
 
 def _regions(points: MotionPoints) -> Array:
@@ -40,7 +41,7 @@ def _regions(points: MotionPoints) -> Array:
     position = 1j * points.rows[2] * points.sigma
     x, y = position.real, position.imag
     radius2 = squared(position)
-    inner = radius2 < np.median(radius2)
+    inner = radius2 < median(radius2)
     return np.array([np.ones(points.count), x < 0, x >= 0, y < 0, y >= 0, inner, ~inner])
 
 

@@ -14,11 +14,18 @@ from .errors import ConfigurationError, ExposureError
 from .linearise import linearise, squared
 from .motion_field import Array
 from .motion_points import MotionPoints
-from .robust import hidden_contamination, mixture_cost, residual_scale, tukey_information, tukey_weight
+from .robust import (
+    hidden_contamination,
+    likelihood_cost,
+    median,
+    residual_scale,
+    tukey_information,
+    tukey_weight,
+)
 from .start import start_motions
 
 # Steps below this share of a standard deviation, squared, change nothing.
-_CONVERGED = 1e-3
+_CONVERGED = 1e-2
 _TINY = float(np.finfo(np.float64).tiny)
 _SCALE_FLOOR = 1e-9
 
@@ -31,7 +38,7 @@ class _Stage(NamedTuple):
     survivors: int
 
 
-_SEARCH = (_Stage(100, 3, 5), _Stage(250, 3, 3))
+_SEARCH = (_Stage(100, 3, 5), _Stage(250, 2, 3))
 _SEARCH_TUKEY = 3.0
 _WITHIN_REACH = 20.0
 _SAME = 0.5
@@ -131,7 +138,7 @@ def _search(points: MotionPoints, prior: Array, fraction: float) -> Array:
     where standing still explains the field better."""
     # Where the noise is independent and longer than the flow, only more points can tell the starts apart.
     effort = np.clip(
-        fraction * _CLEAR_FLOW2 / max(float(np.median(squared(points.q))), 1.0), 1, _MAXIMUM_EFFORT
+        fraction * _CLEAR_FLOW2 / max(float(median(squared(points.q))[0]), 1.0), 1, _MAXIMUM_EFFORT
     )
     motions = start_motions(points.first(int(effort * _SEARCH[0].points)), 2)
     for stage in _SEARCH:
@@ -157,7 +164,8 @@ def _costs(points: MotionPoints, motions: Array, prior: Array, fraction: float) 
     distance2 = np.where(moving, model.distance2, squared(points.q))
     scale2 = max(float(residual_scale(distance2).min()), _SCALE_FLOOR) ** 2
     spread2 = float(np.mean(squared(points.q))) / 2
-    return fraction * mixture_cost(distance2, model.log_det, scale2, spread2) + motions**2 @ prior
+    log_det = np.log(model.determinant) + model.surprise
+    return fraction * likelihood_cost(distance2, log_det, scale2, spread2) + motions**2 @ prior
 
 
 def _refine(
@@ -209,7 +217,7 @@ def _describe(
     data = model.information(points.rows, robust)[0] * per_point
     covariance = inverse_information(data + np.diag(prior))
 
-    blur_px = float(np.median(model.length[0] * points.sigma))
+    blur_px = float(median(model.length[0] * points.sigma)[0])
     if blur_px < calibration.min_blur_px:
         at_rest = rest_information(points.rows * points.sigma, calibration.min_blur_px)
         covariance += inverse_information(at_rest + np.diag(prior))
@@ -222,6 +230,6 @@ def _describe(
         observability=np.clip(1 - np.diag(covariance) * prior, 0.0, 1.0),
         condition=condition_number(data),
         points_used=int(np.count_nonzero(robust)),
-        residual_px=float(np.median(np.sqrt(distance2[0]) * points.sigma)),
+        residual_px=float(median(np.sqrt(distance2[0]) * points.sigma)[0]),
         blur_px=blur_px,
     )
