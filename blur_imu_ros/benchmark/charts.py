@@ -128,7 +128,7 @@ def reliability(names: list[str], entries: list[list[MethodFrames]]) -> Figure:
             ylim=(0, 1),
         )
     axes[0].set_ylabel("share of frames inside")
-    axes[0].legend(fontsize="x-small")
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize="x-small", loc="outside right center")
     return figure
 
 
