@@ -44,7 +44,7 @@ setup(
         # cpu and gpu exclude each other: both wheels install the module `onnxruntime`.
         "cpu": ["onnxruntime"],
         "gpu": ["onnxruntime-gpu[cuda,cudnn]"],
-        "benchmark": ["pycolmap", "psutil"],
+        "benchmark": ["pycolmap"],
         "convert": ["torch", "onnx", "onnxscript", "safetensors"],
         "test": [
             "pytest",
