@@ -108,6 +108,7 @@ class Metadata:
             ) from None
 
 
+STRIDES = (1, 2, 4, 8, 16)
 _EXPORT = "export the network by the model contract (docs/models.md)"
 _REPAIR = "write it into the model's metadata_props and export again (docs/models.md)"
 
@@ -125,12 +126,12 @@ def make_spec(
     metadata = Metadata(entries)
     width, height = size
     stride = width // grid[0]
-    if stride not in (1, 2, 4, 8) or (grid[0] * stride, grid[1] * stride) != size:
+    if stride not in STRIDES or (grid[0] * stride, grid[1] * stride) != size:
         raise ModelError(
             f"output grid {grid[0]}x{grid[1]} is not the input {width}x{height} divided by a stride of "
-            f"1, 2, 4 or 8; {_EXPORT}"
+            f"1, 2, 4, 8 or 16; {_EXPORT}"
         )
-    stated = metadata.number("stride", 1, 8, float(stride))
+    stated = metadata.number("stride", 1, STRIDES[-1], float(stride))
     if stated != stride:
         raise ModelError(
             f"metadata entry 'stride' is {stated:g} but the outputs have stride {stride}; {_REPAIR}"

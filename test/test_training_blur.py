@@ -20,7 +20,7 @@ from training.motion import ExposureMotion, draw_motion, median_blur_px
 from training.pack import Pack
 from training.renderer import Renderer
 from training.rooms import build_room
-from training.samples import FOCAL_AT_320
+from training.samples import CANONICAL_FOCAL_PX
 from training.smoke_assets import write_pack
 
 WIDTH, HEIGHT, FOCAL_PX = 160, 112, 125.0
@@ -184,7 +184,7 @@ def test_occlusion_is_as_if_every_instant_had_been_rendered(tmp_path: Path):
     except ConfigurationError as error:
         pytest.skip(str(error))
     write_pack(tmp_path)
-    view = View(256, 176, FOCAL_AT_320, np.eye(3))
+    view = View(256, 176, CANONICAL_FOCAL_PX / 2, np.eye(3))
     found = compare_room(build_room(Pack(tmp_path, Split.TRAIN), 0), renderer, 0, view, (4.0, 8.0))
     assert len(found) == 4
     assert np.median([one.warped_db for one in found]) > 38

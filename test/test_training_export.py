@@ -18,7 +18,7 @@ from training.network import NetworkConfig
 from training.train import Run, TrainingConfig
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
-WIDTH, HEIGHT = 96, 64
+WIDTH, HEIGHT = 128, 64
 
 
 def noise(seed: int) -> np.ndarray:
@@ -68,8 +68,8 @@ def test_the_exported_file_answers_as_the_network(run: Run, tmp_path: Path):
 
     deployed = DeployedNetwork(model, provider=Provider.CPU)  # checks the hash and the contract
     assert deployed.spec.representation is FlowRepresentation.DOUBLE_ANGLE
-    assert (deployed.spec.training_run, deployed.spec.stride) == ("t7", 8)
-    assert deployed.spec.focal_px == pytest.approx(250.8 * WIDTH / 320)
+    assert (deployed.spec.training_run, deployed.spec.stride) == ("t7", 16)
+    assert deployed.spec.focal_px == pytest.approx(501.6)
     prediction = deployed.predict(noise(9))
     with torch.no_grad():
         expected = ContractNetwork(load_network(run.checkpoint))(torch.from_numpy(noise(9)[None]))

@@ -49,7 +49,7 @@ def test_collages_stand_in_where_nothing_can_be_rendered(tmp_path: Path):
     write_collage_sequence(tmp_path / "sequence", photographs, smoke.CAMERA, 3, seed=1)
     from training.stage3 import RealFrames
 
-    frames = RealFrames([tmp_path / "sequence"], (smoke.WIDTH, smoke.HEIGHT))
+    frames = RealFrames([tmp_path / "sequence"], (smoke.WIDTH, smoke.HEIGHT), smoke.FOCAL_PX)
     assert len(frames.items) == 3
     plain, mirrored = (frames.batch(np.array([0]), np.array([swap])) for swap in (False, True))
     np.testing.assert_array_equal(plain.image.numpy()[..., ::-1], mirrored.image.numpy())

@@ -18,7 +18,7 @@ from training.stage3 import RealFrames, stage3_loss, start_run, train
 from training.train import Run, TrainingConfig
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
-SIZE = (96, 64)
+SIZE, FOCAL_PX = (128, 64), 100.0
 TWIST = np.array([0.5, -1.0, 2.0, 0.3, 0.2, -0.4])
 EXPOSURE_S = 0.01
 CONFIG = TrainingConfig(steps=6, batch=3, learning_rate=0.05)
@@ -44,21 +44,21 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_labels_are_the_motion_field_at_the_predicted_depth(tmp_path: Path):
-    frames = RealFrames([write_sequence(tmp_path / "s")], SIZE)
+    frames = RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX)
     batch = frames.batch(np.array([1]), np.array([False]))
-    predicted = torch.full((1, 1, 8, 12), 0.7)  # what the network says at its canonical focal length
+    predicted = torch.full((1, 1, 4, 8), 0.7)  # what the network says at its canonical focal length
     labels = frames.labels(batch, predicted)
     np.testing.assert_allclose(labels.inverse_depth, 0.7, rtol=1e-6)
     focal_px = float(batch.focal_px[0])
     assert focal_px > 130  # zoomed: the camera sees less than the canonical view
-    x, y = grid_points(*SIZE, 8)
+    x, y = grid_points(*SIZE, 16)
     true_inverse_depth = 0.7 * frames.canonical_px / focal_px
-    matrix = interaction_matrix(x, y, focal_px, np.full(96, true_inverse_depth))
+    matrix = interaction_matrix(x, y, focal_px, np.full(32, true_inverse_depth))
     np.testing.assert_allclose(labels.flow[0].reshape(-1, 2), matrix @ TWIST * EXPOSURE_S, atol=1e-4)
 
 
 def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
-    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE), load_network(checkpoint)
+    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX), load_network(checkpoint)
     batch = frames.batch(np.array([0, 1]), np.array([False, True]))
     with torch.no_grad():
         outputs = start(batch.image)
@@ -70,7 +70,7 @@ def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
 
 
 def test_it_learns_goes_on_and_leaves_its_start_alone(tmp_path: Path, checkpoint: Path):
-    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE), load_network(checkpoint)
+    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX), load_network(checkpoint)
     before = [parameter.clone() for parameter in start.parameters()]
     state = start_run(tmp_path / "stage3", CONFIG, checkpoint)
     train(state, start, frames, keep=1.0, every=2, over=lambda: state.step >= 4)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from training.losses import Labels, make_labels
 from training.network import STRIDE
-from training.samples import FOCAL_AT_320
 
 MIRROR = np.array([1, -1, -1, -1, 1, 1], np.float32)
 
@@ -66,12 +65,12 @@ class Shards:
                 np.linalg.norm(record["twist"][:3])
                 + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
             )
-            if rng.random() < np.clip(10.0 / (length + 1e-6), 0.3, 1.0):
+            if rng.random() < np.clip(20.0 / (length + 1e-6), 0.3, 1.0):
                 return image, depth, record
 
 
 def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> Batch:
-    """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left), multiples of 8."""
+    """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left), multiples of STRIDE."""
     top, left = corners
     rows, columns = (
         slice(top // STRIDE, (top + crop[0]) // STRIDE),
@@ -83,7 +82,7 @@ def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> 
         torch.from_numpy(np.stack([depth for _, depth, _ in samples]).astype(np.float32)),
         torch.from_numpy(np.array([record["metric"] for *_, record in samples])),
         torch.from_numpy(np.array([record["focal_px"] for *_, record in samples])),
-        canonical_px := FOCAL_AT_320 * samples[0][0].shape[1] / 320,
+        canonical_px := float(samples[0][2]["canonical_px"]),
         STRIDE,
     )
     cropped = Labels(

@@ -70,7 +70,7 @@ def _source_map(inverse_depth: np.ndarray, view: View, pose: np.ndarray, to_key:
 
 
 def integrate_exposure(
-    key: KeyFrame, view: View, motion: ExposureMotion, step_px: float = 0.9
+    key: KeyFrame, view: View, motion: ExposureMotion, step_px: float = 1.2
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear-light image float32 [H,W,3] (1 = diffuse white) of one exposure, and inverse depth [H,W] at each row's mid time."""
     inverse_depth, to_key = view_inverse_depth(key, view), _key_matrix(key, view)

@@ -18,10 +18,10 @@ from training.motion import ExposureMotion, median_blur_px
 from training.pack import Pack
 from training.renderer import Renderer
 from training.rooms import Room, build_room
-from training.samples import FOCAL_AT_320
+from training.samples import CANONICAL_FOCAL_PX
 
-VIEW = View(320, 224, FOCAL_AT_320, np.eye(3))
-BLUR_PX = (0.0, 3.0, 8.0, 20.0)
+VIEW = View(640, 448, CANONICAL_FOCAL_PX, np.eye(3))
+BLUR_PX = (0.0, 6.0, 16.0, 40.0)
 GAMMA = 2.2
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from training.keyframe import KeyFrame, encode_linear
 
-WIDTH, HEIGHT, FOCAL_PX = 512, 384, 320.0
+WIDTH, HEIGHT, FOCAL_PX = 512, 384, 520.0
 
 
 @lru_cache(maxsize=256)

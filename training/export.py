@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.network import STRIDE, FlowDepthNetwork, NetworkConfig, averaged_weights
-from training.samples import FOCAL_AT_320
+from training.samples import CANONICAL_FOCAL_PX
 
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
 OPSET = 17
@@ -76,10 +76,26 @@ def export_onnx(
         ContractNetwork(network).eval(), (example,), str(temporary), input_names=["image"], output_names=list(OUTPUTS),
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
-    model = onnx.load(temporary)
+    model = onnx.shape_inference.infer_shapes(fold_constants(temporary), data_prop=True)
     onnx.helper.set_model_props(model, entries)
     onnx.save(model, temporary)
     os.replace(temporary, path)
+
+
+def fold_constants(path: Path) -> onnx.ModelProto:
+    """The model with everything computed that does not depend on the image; in place. TensorRT wants no computed paddings."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(path)
+    # The runtime lists every operator set it knows, used or not.
+    used = {node.domain for node in model.graph.node}
+    unused = [known for known in model.opset_import if known.domain not in used]
+    for known in unused:
+        model.opset_import.remove(known)
+    return model
 
 
 def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[float, float]:
@@ -94,10 +110,10 @@ def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[fl
     return flow, float(np.abs(actual[2] / expected[2] - 1).max())
 
 
-def contract_metadata(size: tuple[int, int], calibration: dict, training_run: str) -> dict[str, str]:
+def contract_metadata(focal_px: float, calibration: dict, training_run: str) -> dict[str, str]:
     """Metadata of the model contract for our own networks."""
     return {
-        "focal_px": str(FOCAL_AT_320 * size[0] / 320),
+        "focal_px": str(focal_px),
         "stride": str(STRIDE),
         "flow_representation": "double_angle",
         "flow_unit": "canonical_pixels_per_exposure",
@@ -129,7 +145,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training export`."""
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="the .onnx file, usually in models/")
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 448), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
     parser.add_argument("--calibration", type=Path, help="JSON written by `python -m training calibrate`")
     parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
     parser.add_argument("--weights", type=Path, help="also keep the averaged weights here, to go on from")
@@ -146,7 +163,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibration:
         calibration |= json.loads(arguments.calibration.read_text())
     network = load_network(arguments.checkpoint)
-    export_onnx(network, arguments.output, size, contract_metadata(size, calibration, arguments.training_run))
+    entries = contract_metadata(arguments.focal_px, calibration, arguments.training_run)
+    export_onnx(network, arguments.output, size, entries)
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     flow, depth = parity(network, arguments.output, image)
     megabytes = arguments.output.stat().st_size / 1e6

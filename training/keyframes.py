@@ -16,9 +16,9 @@ from training.pack import Pack
 from training.renderer import FAR_M, Renderer, look_along
 from training.rooms import Room, build_room
 
-WIDTH, HEIGHT, FOCAL_PX = 512, 384, 320.0
+WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 NEAREST_M, MEDIAN_M = 0.35, (0.6, 5.0)
-PROBE_SHRINK = 4
+PROBE_SHRINK = 8
 TRIES = 25
 GREY = 0.18
 

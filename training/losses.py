@@ -76,6 +76,16 @@ def laplace(error: Tensor, log_sigma: Tensor) -> Tensor:
     return (error.abs() / scale + log_sigma) * scale.detach() ** BETA
 
 
+def gaussian(error: Tensor, log_sigma: Tensor) -> Tensor:
+    """Beta-weighted Gaussian likelihood with linear tails beyond 3 sigma.
+
+    Its optimum is the mean: weak evidence in many places adds up in the solve, where a median would have said nothing at all.
+    """
+    ratio = error * torch.exp(-log_sigma)
+    cost = F.huber_loss(ratio, torch.zeros_like(ratio), reduction="none", delta=3.0) + log_sigma
+    return cost * torch.exp(log_sigma.detach()) ** BETA
+
+
 def compress(q: Tensor) -> Tensor:
     """q [B,2,h,w] with its length replaced by ln(1 + length): errors count relative to the blur, as they are felt."""
     length = torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
@@ -91,8 +101,8 @@ def flow_loss(labels: Labels, q: Tensor, log_sigma: Tensor, likelihood: bool) ->
     target = double_angle(labels.flow).permute(0, 3, 1, 2)
     shape = F.smooth_l1_loss(compress(q), compress(target))
     if likelihood:
-        return laplace(target - q, log_sigma).mean() + shape
-    return 4 * shape + 0.2 * laplace((target - q).detach(), log_sigma).mean()
+        return gaussian(target - q, log_sigma).mean() + 2 * shape
+    return 4 * shape + 0.2 * gaussian((target - q).detach(), log_sigma).mean()
 
 
 def depth_loss(labels: Labels, inverse_depth: Tensor, log_sigma: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The flow-and-depth network: a compact residual U-Net that reads blur at full resolution and answers on a stride-8 grid."""
+"""The flow-and-depth network: energies of blur at full resolution, a compact residual U-Net at half, answers at stride 16."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STRIDE = 8
-FLOW_SCALE_PX = 8.0
+STRIDE = 16
+FLOW_SCALE_PX = 16.0
 LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths at strides 2, 4, 8, 16 and 32, and residual blocks at strides 4, 8, 16 and 32."""
+    """Widths at strides 4, 8, 16, 32 and 64, and residual blocks from stride 8 on."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 192)
     blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -55,35 +55,59 @@ class LocalProducts(nn.Module):
         return self.norm(a * b)
 
 
-def structure(luma: Tensor) -> Tensor:
-    """Structure tensor of [B,1,H,W] at three scales on the stride-4 grid: [B,21,H/4,W/4].
+class EnergyBank(nn.Module):
+    """Energy of differences over short distances, at four scales: luma [B,1,H,W] in 0..1 -> [B,LAGS * 4 + 4,H/8,W/8].
 
-    Per scale: (Jxx - Jyy) / E, 2 Jxy / E and ln E with E = Jxx + Jyy, in double-angle form as the flow, then ln of the gradient
-    energy along 0, 90, 45 and 135 degrees. Blur takes energy away along its own direction, most at the fine scales: what a
-    direction loses from one scale to the next, compared with the others, is the blur, and a difference of these planes.
+    Blur takes energy away along its own direction, up to its own length: what the differences of one direction lose from one
+    distance to the next, compared with the other directions, is the blur. Twelve lags in the half plane of 5x5 pixels, on
+    the image shrunk by 1, 2, 4 and 8; ln of the energies minus their mean over the lags, and that mean.
     """
-    planes = []
-    for shrink in (1, 2, 4):
-        scaled = F.avg_pool2d(luma, shrink) if shrink > 1 else luma
-        # The two diagonal differences (Roberts) turned by 45 degrees: both sit on the same pixel corner.
-        across = scaled[..., :-1, 1:] - scaled[..., 1:, :-1]
-        down = scaled[..., 1:, 1:] - scaled[..., :-1, :-1]
-        x, y = F.pad(across + down, (0, 1, 0, 1)), F.pad(down - across, (0, 1, 0, 1))
-        products = torch.cat((x * x, y * y, x * y), dim=1)
-        pooled = F.avg_pool2d(products, 4 // shrink) if shrink < 4 else products
-        xx, yy, xy = F.avg_pool2d(pooled, 3, 1, 1).split(1, dim=1)
-        energy = xx + yy
-        diagonals = (0.5 * energy + xy, 0.5 * energy - xy)
-        planes += [(xx - yy) / (energy + 1e-3), 2 * xy / (energy + 1e-3)]
-        planes += [0.3 * torch.log(torch.relu(part) + 1e-3) for part in (energy, xx, yy, *diagonals)]
-    return torch.cat(planes, dim=1)
+
+    LAGS = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (-1, 2), (-2, 2), (-2, 1))
+    SHRINKS = (1, 2, 4, 8)
+    GRID = 8
+    OUTPUTS = (len(LAGS) + 1) * len(SHRINKS)
+    FLOOR = 1e-5
+
+    def __init__(self) -> None:
+        super().__init__()
+        kernels = torch.zeros((len(self.LAGS), 1, 5, 5))
+        for kernel, (x, y) in zip(kernels, self.LAGS, strict=True):
+            left, top = 2 - (x + 1) // 2, 2 - (y + 1) // 2
+            kernel[0, top, left], kernel[0, top + y, left + x] = -1, 1
+        self.register_buffer("kernels", kernels)
+
+    def forward(self, luma: Tensor) -> Tensor:
+        planes = []
+        for shrink in self.SHRINKS:
+            stride = 2 if shrink < self.GRID else 1
+            differences = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), self.kernels, stride=stride)
+            energy = differences * differences
+            if shrink * stride < self.GRID:
+                energy = F.avg_pool2d(energy, self.GRID // (shrink * stride))
+            energy = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
+            logs = 0.5 * torch.log(energy + self.FLOOR)
+            mean = logs.mean(dim=1, keepdim=True)
+            planes += [logs - mean, 0.3 * mean + 1]
+            luma = F.avg_pool2d(luma, 2)
+        return torch.cat(planes, dim=1)
+
+
+def luma_of(rgb: Tensor) -> Tensor:
+    """Luma [B,1,H,W] of RGB [B,3,H,W]."""
+    return (rgb.permute(0, 2, 3, 1) @ rgb.new_tensor(LUMA).view(3, 1)).permute(0, 3, 1, 2)
+
+
+def zero_weights(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer, saying nothing until it has learnt to."""
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 def normalised_input(image: Tensor) -> Tensor:
     """Four planes from RGB [B,3,H,W] in 0..255: luma with its local mean and contrast removed, raw luma, two chroma."""
     rgb = image / 255.0
-    red, green, blue = rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3]
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    red, blue, luma = rgb[:, 0:1], rgb[:, 2:3], luma_of(rgb)
     size = luma.shape[-2:]
     coarse = F.avg_pool2d(torch.cat((luma, luma * luma), dim=1), 16)
     coarse = F.avg_pool2d(F.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3, 1)
@@ -94,7 +118,7 @@ def normalised_input(image: Tensor) -> Tensor:
 
 
 class FlowDepthNetwork(nn.Module):
-    """RGB [B,3,H,W] in 0..255 -> flow q [B,2,h,w] px, ln sigma, inverse depth 1/m, ln sigma (each [B,1,h,w]) at stride 8."""
+    """RGB [B,3,H,W] in 0..255 -> flow q [B,2,h,w] px, ln sigma, inverse depth 1/m, ln sigma (each [B,1,h,w]) at stride 16."""
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
@@ -102,13 +126,17 @@ class FlowDepthNetwork(nn.Module):
         w2, *widths = self.config.widths
         self.stem = conv(4, w2, 5, 2)
         self.products = LocalProducts(w2)
-        self.structure = nn.Conv2d(21, widths[0], 3, padding=1)
+        self.energies = EnergyBank()
+        self.structure = nn.Conv2d(EnergyBank.OUTPUTS, widths[0], 3, padding=1)
         entries, stages, inputs = [], [], 2 * w2
         for width, count in zip(widths, self.config.blocks, strict=True):
             entries.append(conv(inputs, width, 3, 2))
             stages.append(nn.Sequential(*(Residual(width) for _ in range(count))))
             inputs = width
         self.entries, self.stages = nn.ModuleList(entries), nn.ModuleList(stages)
+        self.context = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 1), nn.ReLU(), zero_weights(nn.Conv2d(inputs, inputs, 1))
+        )
         upper = widths[1:]
         self.lateral = nn.ModuleList(conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper))
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
@@ -123,16 +151,20 @@ class FlowDepthNetwork(nn.Module):
         return nn.Sequential(conv(width, width), nn.ReLU(), last)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        planes = normalised_input(image)
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            energies = self.energies(luma_of(image) / 255.0)
+        planes = normalised_input(F.avg_pool2d(image, 2))
         x = self.stem(planes)
         x = torch.cat((F.relu(x), self.products(x)), dim=1)
         features: list[Tensor] = []
         for entry, stage in zip(self.entries, self.stages, strict=True):
             x = entry(x)
             if not features:
-                x = x + self.structure(structure(planes[:, :1]))
+                x = x + self.structure(energies)
             x = stage(F.relu(x))
             features.append(x)
+        # What the whole image says of noise, light and motion, for its parts that say little themselves.
+        x = features[-1] = x + self.context(x.mean(dim=(2, 3), keepdim=True))
         for level in reversed(range(len(self.merge))):
             lifted = F.interpolate(self.lateral[level](x), scale_factor=2, mode="nearest")
             x = self.merge[level](F.relu(features[level + 1] + lifted))

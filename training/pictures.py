@@ -15,7 +15,7 @@ from training.export import load_network
 from training.losses import double_angle
 
 COLUMNS = ("input", "flow", "true flow", "depth", "true depth")
-FULL_FLOW_PX_AT_320 = 20.0
+FULL_FLOW_RAD = 0.08
 DEPTH_RANGE_M = (0.5, 8.0)
 HEADER_PX = 18
 
@@ -47,7 +47,7 @@ def sheet(model: nn.Module, batch: Batch) -> np.ndarray:
     true_depth, metric = batch.labels.inverse_depth.cpu().numpy(), batch.labels.metric.cpu().numpy()
     images = batch.image.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
     size = (images.shape[2], images.shape[1])
-    full_px = FULL_FLOW_PX_AT_320 * size[0] / 320
+    full_px = FULL_FLOW_RAD * batch.canonical_px
     rows = [_header(size[0])]
     for index, image in enumerate(images):
         known = depth_colours(true_depth[index]) * np.uint8(metric[index])

@@ -15,7 +15,7 @@ from training.blur import View
 from training.motion import ExposureMotion, median_blur_px
 from training.posed_layouts import Layout, read_recording
 from training.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
-from training.samples import MAX_BLUR_AT_320, SampleConfig, make_sample, write_shard
+from training.samples import CANONICAL_FOCAL_PX, SampleConfig, make_sample, write_shard
 
 EXPOSURE_S = (0.003, 0.1)
 # The recording's own exposure is taken to be this when sharp frames are picked; blur up to that counts as sharp.
@@ -67,11 +67,10 @@ def samples_of(rng: np.random.Generator, recording: Recording, config: SampleCon
         if key is None:
             usable.remove(frame)
             continue
-        longest = MAX_BLUR_AT_320 * config.scale
         for _ in range(SAMPLES_PER_FRAME):
             motion = None
             if recording.path is not None and frame.stamp_s is not None:
-                motion = partial(recorded_motion, rng, recording.path, frame.stamp_s, longest)
+                motion = partial(recorded_motion, rng, recording.path, frame.stamp_s, config.max_blur_px)
             yield make_sample(rng, key, config, motion)
 
 
@@ -86,14 +85,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--shard-size", type=int, default=256)
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
     parser.add_argument("--seed", type=int, default=0)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make shards; existing ones are kept."""
     cv2.setNumThreads(1)
-    config = SampleConfig(*arguments.size, shard_size=arguments.shard_size)
+    config = SampleConfig(*arguments.size, arguments.focal_px, shard_size=arguments.shard_size)
     recording = read_recording(arguments.folder, Layout(arguments.layout))
     for number in range(arguments.shards):
         folder = arguments.out / f"shard_{number:05d}"

@@ -18,39 +18,46 @@ from training.keyframe import KeyFrame, load_keyframe
 from training.motion import ExposureMotion, draw_motion
 from training.sensor import draw_sensor, expose
 
-FOCAL_AT_320 = 250.8
-MAX_BLUR_AT_320 = 40.0
-LABEL_STRIDE = 8
+CANONICAL_FOCAL_PX = 501.6
+# Longest median blur, against the canonical focal length: 80 px at 501.6.
+MAX_BLUR_RAD = 80.0 / CANONICAL_FOCAL_PX
+LABEL_STRIDE = 16
 # A view stays this much inside its key frame, so that turns and blur do not run over the edge.
 MARGIN = 1.12
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Image size, share of collages among the key frames, samples per shard."""
+    """Image size, canonical focal length, share of collages among the key frames, samples per shard.
 
-    width: int = 320
-    height: int = 224
+    The image is a window of the network's full view, with that view's focal length: many windows teach more than few views.
+    """
+
+    width: int = 384
+    height: int = 256
+    canonical_px: float = CANONICAL_FOCAL_PX
     collage_share: float = 0.4
     shard_size: int = 256
 
     @property
-    def scale(self) -> float:
-        """This size against the 320-pixel one: focal length and blur lengths grow with it."""
-        return self.width / 320
+    def max_blur_px(self) -> float:
+        return MAX_BLUR_RAD * self.canonical_px
 
 
-SAMPLE_DTYPE = np.dtype([("twist", "f4", 6), ("focal_px", "f4"), ("metric", "?")])
+SAMPLE_DTYPE = np.dtype([("twist", "f4", 6), ("focal_px", "f4"), ("canonical_px", "f4"), ("metric", "?")])
 
 
 def _draw_view(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) -> View:
     zoom = float(np.exp(abs(rng.normal(0, 0.15))) * rng.uniform(0.97, 1.03))
-    angles = np.radians(rng.normal(0, (2.0, 2.0, 6.0)))
     height, width = key.inverse_depth.shape
     inside = MARGIN * key.focal_px * max(config.width / width, config.height / height)
-    return View(
-        config.width, config.height, max(FOCAL_AT_320 * config.scale * zoom, inside), cv2.Rodrigues(angles)[0]
-    )
+    focal_px = max(config.canonical_px * zoom, inside)
+    half, seen = np.array([height, width]) / 2, np.array([config.height, config.width]) / 2
+    spare = np.maximum(np.arctan(half / key.focal_px) - np.arctan(MARGIN * seen / focal_px), 0)
+    pitch, yaw = rng.uniform(-spare, spare)
+    roll = np.radians(rng.normal(0, 6.0))
+    rotation = cv2.Rodrigues(np.array([pitch, yaw, 0.0]))[0] @ cv2.Rodrigues(np.array([0.0, 0.0, roll]))[0]
+    return View(config.width, config.height, focal_px, rotation)
 
 
 def make_sample(
@@ -68,14 +75,14 @@ def make_sample(
     if recorded:
         motion = recorded(view, coarse)
     else:
-        motion = draw_motion(rng, coarse, view.focal_px, MAX_BLUR_AT_320 * config.scale)
+        motion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px)
     light, inverse_depth = integrate_exposure(key, view, motion)
     grid = (config.width // LABEL_STRIDE, config.height // LABEL_STRIDE)
     label = cv2.resize(inverse_depth, grid, interpolation=cv2.INTER_AREA)
     return (
         expose(draw_sensor(rng), light, rng),
         label.astype(np.float16),
-        (motion.twist, view.focal_px, key.metric),
+        (motion.twist, view.focal_px, config.canonical_px, key.metric),
     )
 
 
@@ -116,7 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--first", type=int, default=0, help="number of the first shard; also part of the seed"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
     parser.add_argument("--shard-size", type=int, default=256)
     parser.add_argument("--collages", type=float, default=0.4, help="share of collages among the key frames")
 
@@ -124,7 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make shards of samples; existing ones are kept, new key frames are picked up shard by shard."""
     cv2.setNumThreads(1)
-    config = SampleConfig(*arguments.size, arguments.collages, arguments.shard_size)
+    config = SampleConfig(*arguments.size, arguments.focal_px, arguments.collages, arguments.shard_size)
     for number in range(arguments.first, arguments.first + arguments.shards):
         folder = arguments.out / f"shard_{number:05d}"
         if folder.exists():

@@ -21,8 +21,8 @@ from training.renderer import Renderer
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
 from training.train import Run, TrainingConfig, batch_loss, compute_device
 
-WIDTH, HEIGHT = 96, 64
-CAMERA = (96, 72)
+WIDTH, HEIGHT, FOCAL_PX = 128, 64, 100.0
+CAMERA = (128, 96)
 CLIPS, CLIP_FRAMES = 3, 4
 
 
@@ -65,7 +65,8 @@ def make_samples(out: Path, pack: Path, rooms: bool) -> None:
         photographs = [pack / "textures" / split / kind for kind in KINDS]
         command(
             "samples", "--out", out / "samples" / split, "--keyframes", *([key_frames] if rooms else []),
-            "--photos", *photographs, "--shards", 1, "--shard-size", count, "--size", WIDTH, HEIGHT, "--seed", seed,
+            "--photos", *photographs, "--shards", 1, "--shard-size", count, "--size", WIDTH, HEIGHT,
+            "--focal-px", FOCAL_PX, "--seed", seed,
         )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
         HEIGHT,
         WIDTH,
     )
-    shared = (*shared, "--full-from", 2, "--learning-rate", 0.02)
+    shared = (*shared, "--learning-rate", 0.02)
     command("train", "--run", out / "stage1", *shared, "--velocity-from", 2)
     command(
         "train",
@@ -111,7 +112,7 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
     )
     command(
         "stage3", "--run", out / "stage3", "--start-from", out / "stage2/last.pt", "--sequences", out / "sequences/train",
-        "--size", WIDTH, HEIGHT, "--learning-rate", 0.02, "--steps", steps, "--every", max(1, steps // 4), "--threads", 1,
+        "--size", WIDTH, HEIGHT, "--focal-px", FOCAL_PX, "--learning-rate", 0.02, "--steps", steps, "--every", max(1, steps // 4), "--threads", 1,
     )  # fmt: skip
     first, second = (out / name / "last.pt" for name in ("stage1", "stage2"))
     log = [json.loads(line)["velocity"] for line in (out / "stage3/log.jsonl").read_text().splitlines()]
@@ -124,7 +125,7 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
 
 def export(out: Path) -> Path:
     """The ONNX file with its calibration; the exporter itself refuses one that differs from the network."""
-    size, model = ("--size", WIDTH, HEIGHT), out / "smoke.onnx"
+    size, model = ("--size", WIDTH, HEIGHT, "--focal-px", FOCAL_PX), out / "smoke.onnx"
     command("export", out / "stage3/last.pt", "--output", model, *size)
     command("calibrate", model, "--sequences", out / "sequences/val", "--output", out / "calibration.json")
     command(

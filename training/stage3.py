@@ -22,7 +22,7 @@ from training.batches import MIRROR, prefetch
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, velocity_error, velocity_loss
 from training.network import STRIDE, FlowDepthNetwork, NetworkConfig
-from training.samples import FOCAL_AT_320
+from training.samples import CANONICAL_FOCAL_PX
 from training.train import Run, TrainingConfig, compute_device, learning_rate
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
@@ -47,11 +47,17 @@ class RealBatch:
 class RealFrames:
     """Frames with known velocity of some sequence folders, warped into the canonical view when they are drawn.
 
-    exposure_s stands in where a frame's own is unknown. Raises SequenceError where no frame can be used.
+    canonical_px: the view's focal length; exposure_s stands in where a frame's own is unknown. Raises SequenceError where no frame can be used.
     """
 
-    def __init__(self, folders: list[Path], size: tuple[int, int], exposure_s: float | None = None) -> None:
-        self.canonical_px = FOCAL_AT_320 * size[0] / 320
+    def __init__(
+        self,
+        folders: list[Path],
+        size: tuple[int, int],
+        canonical_px: float = CANONICAL_FOCAL_PX,
+        exposure_s: float | None = None,
+    ) -> None:
+        self.canonical_px = canonical_px
         self.items: list[tuple[Path, np.ndarray, CanonicalView]] = []
         for folder in folders:
             sequence = Sequence.load(folder)
@@ -174,7 +180,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--exposure", type=float, help="s, where a sequence does not say")
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 224), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 448), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
@@ -200,7 +207,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     state = start_run(arguments.run, config, arguments.start_from)
     start = load_network(arguments.start_from).to(state.device)
-    frames = RealFrames(arguments.sequences, tuple(arguments.size), arguments.exposure)
+    frames = RealFrames(arguments.sequences, tuple(arguments.size), arguments.focal_px, arguments.exposure)
     end = time.monotonic() + 60 * arguments.minutes
     train(state, start, frames, arguments.keep, arguments.every, lambda: time.monotonic() >= end)
     state.save()

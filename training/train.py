@@ -28,9 +28,8 @@ class TrainingConfig:
 
     steps: int = 20000
     batch: int = 16
-    crop: tuple[int, int] = (128, 192)
-    full_from: float = 0.6
-    velocity_from: float = 0.3
+    crop: tuple[int, int] = (256, 384)
+    velocity_from: float = 0.15
     velocity_weight: float = 1.0
     depth_weight: float = 2.0
     learning_rate: float = 1.5e-3
@@ -171,14 +170,7 @@ def train(
     rng = np.random.default_rng((config.seed, state.step, rank))
 
     def make() -> Batch:
-        crop = (10**6, 10**6) if state.step >= config.full_from * config.steps else config.crop
-        area = min(1.0, crop[0] * crop[1] / (224 * 320))
-        return draw_batch(
-            rng,
-            shards,
-            max(2, round(config.batch * config.crop[0] * config.crop[1] / (224 * 320) / area)),
-            crop,
-        )
+        return draw_batch(rng, shards, config.batch, config.crop)
 
     means: dict[str, float] = {}
     for batch in prefetch(make):
