@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +57,7 @@ class LocalProducts(nn.Module):
 
 
 class EnergyBank(nn.Module):
-    """Energy of differences over short distances, at four scales: luma [B,1,H,W] in 0..1 -> [B,LAGS * 4 + 4,H/8,W/8].
+    """Energy of differences over short distances, at four scales: luma [B,1,H,W] in 0..255 -> [B,LAGS * 4 + 4,H/8,W/8].
 
     Blur takes energy away along its own direction, up to its own length: what the differences of one direction lose from one
     distance to the next, compared with the other directions, is the blur. Twelve lags in the half plane of 5x5 pixels, on
@@ -67,7 +68,8 @@ class EnergyBank(nn.Module):
     SHRINKS = (1, 2, 4, 8)
     GRID = 8
     OUTPUTS = (len(LAGS) + 1) * len(SHRINKS)
-    FLOOR = 1e-5
+    # About the energy of rounding to eight bits and a little noise.
+    FLOOR = 1e-5 * 255**2
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class EnergyBank(nn.Module):
             energy = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
             logs = 0.5 * torch.log(energy + self.FLOOR)
             mean = logs.mean(dim=1, keepdim=True)
-            planes += [logs - mean, 0.3 * mean + 1]
+            planes += [logs - mean, 0.3 * (mean - math.log(255.0)) + 1]
             luma = F.avg_pool2d(luma, 2)
         return torch.cat(planes, dim=1)
 
@@ -152,7 +154,7 @@ class FlowDepthNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            energies = self.energies(luma_of(image) / 255.0)
+            energies = self.energies(luma_of(image))
         planes = normalised_input(F.avg_pool2d(image, 2))
         x = self.stem(planes)
         x = torch.cat((F.relu(x), self.products(x)), dim=1)
