@@ -7,8 +7,10 @@ frees. It does the first two by itself unless `autostart` is false.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 
 from . import parameters
 from .answer import estimator_options
@@ -231,43 +234,48 @@ def _keep_buffers() -> None:
         return
 
 
-def _spin(node: BlurImuNode) -> None:
-    """Run callbacks until shutdown; what one of them raises is reported and ends nothing."""
+def _collect_signals() -> list[int]:
+    """Return a list to which SIGINT and SIGTERM append themselves, and do nothing else."""
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: received.append(number))
+    return received
+
+
+def _spin(node: BlurImuNode, signals: list[int]) -> None:
+    """Run callbacks until a signal came or ROS was shut down; what one of them raises is reported and ends nothing."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    while rclpy.ok():
+    # Housekeeping wakes the executor, so no signal waits longer than its period.
+    while not signals and rclpy.ok():
         try:
-            executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
-            return
+            executor.spin_once()
         except Exception as error:
             # Such as a message whose bytes no type support can read: the sender's fault, not the end of this sensor.
             node.report_fault("callback", error)
+    executor.shutdown()
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or shutdown; exit code 2 with one line for arguments that are not allowed."""
     _keep_buffers()
-    node = None
+    signals = _collect_signals()
     try:
-        rclpy.init(args=args)
+        # rclpy's own handlers shut ROS down from a thread of theirs, which crashes while this one takes the executor down.
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy has several for arguments, none of them in common
         return _refuse(error)
     try:
         node = BlurImuNode()
-        _spin(node)
+        _spin(node, signals)
+        node.destroy_node()
     except ConfigurationError as error:
         return _refuse(error)
-    except (KeyboardInterrupt, rclpy_implementation.RCLError):
-        # A signal while the node is made takes the ground from under it.
-        if rclpy.ok():
-            raise
     finally:
-        # A second Ctrl-C must not interrupt the way out.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.destroy_node()
         rclpy.try_shutdown()
+    if threading.active_count() > 1:
+        # A frame is still in the network, whose native code crashes when the interpreter goes first.
+        os._exit(0)
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 METADATA = {
     "focal_px": "250.8",
@@ -32,6 +32,7 @@ def write_model(
     flow_log_sigma: np.ndarray | float | None = -1.0,
     inverse_depth_log_sigma: np.ndarray | float | None = -2.0,
     brightness_gain: float = 0.0,
+    slow_channels: int = 0,
     metadata: Mapping[str, str | None] | None = None,
     opset: int = 17,
     domain: str | None = None,
@@ -46,7 +47,8 @@ def write_model(
     `flow` is [2,h,w] or one vector for all points, in the emitted representation (q for double_angle); the
     other fields are [h,w] or one number, and a sigma that is None is left out of the network.
     `brightness_gain` adds gain * mean(image block) / 255 to both flow components, so that a test can see that
-    the image arrived. `metadata` overrides entries; None removes one. The remaining arguments break the
+    the image arrived. `slow_channels` adds a convolution of so many channels that takes its time and changes
+    nothing. `metadata` overrides entries; None removes one. The remaining arguments break the
     contract: another opset, a custom operator domain, renamed tensors, a channels-first, float or dynamic
     input, weights in a file beside the model.
     """
@@ -66,10 +68,11 @@ def write_model(
         ),
         helper.make_node("ReduceMean", ["planes"], ["grey"], axes=[1], keepdims=1),
         helper.make_node(
-            "AveragePool", ["grey"], ["blocks"], kernel_shape=[stride] * 2, strides=[stride] * 2
+            "AveragePool", ["slow_grey"], ["blocks"], kernel_shape=[stride] * 2, strides=[stride] * 2
         ),
     ]
-    constants = []
+    slow_nodes, constants = _slowed("grey", "slow_grey", slow_channels)
+    nodes[-1:-1] = slow_nodes
     outputs = []
     for name, values in fields.items():
         if values is None:
@@ -110,6 +113,20 @@ def _field(
     if array.ndim < 2:
         array = array.reshape(channels, 1, 1)
     return np.ascontiguousarray(np.broadcast_to(array, (1, channels, rows, columns)))
+
+
+def _slowed(source: str, target: str, channels: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes that hand a plane on, having convolved so many copies of it meanwhile, and their constants."""
+    if channels == 0:
+        return [helper.make_node("Identity", [source], [target])], []
+    kernel = np.zeros((channels, channels, 15, 15), np.float32)
+    nodes = [
+        helper.make_node("Concat", [source] * channels, ["copies"], axis=1),
+        helper.make_node("Conv", ["copies", "kernel"], ["convolved"], pads=[7] * 4),
+        helper.make_node("ReduceMean", ["convolved"], ["nothing"], axes=[1], keepdims=1),
+        helper.make_node("Add", [source, "nothing"], [target]),
+    ]
+    return nodes, [numpy_helper.from_array(kernel, "kernel")]
 
 
 def _scalar(value: float, name: str) -> TensorProto:

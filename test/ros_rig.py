@@ -246,9 +246,24 @@ class Rig:
             self.node.destroy_client(client)
 
 
+def stretched(limit_s: float) -> float:
+    """The limit, longer on a machine that has more to do than cores."""
+    return limit_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def exit_limit_s() -> float:
-    """The two seconds in which the node must end, longer on a machine that has more to do than cores."""
-    return 2 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """The two seconds in which the node must end."""
+    return stretched(2)
+
+
+def keeping_all(topics: tuple[str, ...], depth: int) -> dict[str, object]:
+    """Parameters by which the node loses no message of these inputs, however long its callbacks have to wait."""
+    policies = {"reliability": "reliable", "depth": depth}
+    return {
+        f"qos_overrides./{topic}.subscription.{policy}": value
+        for topic in topics
+        for policy, value in policies.items()
+    }
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:

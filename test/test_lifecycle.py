@@ -2,11 +2,12 @@
 
 import itertools
 import signal
+import statistics
 
 import pytest
 from lifecycle_msgs.msg import Transition
 from onnx_models import write_model
-from ros_rig import EXPOSURE_S, NodeProcess, Rig, exit_limit_s
+from ros_rig import EXPOSURE_S, NodeProcess, Rig, exit_limit_s, values
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
@@ -80,8 +81,10 @@ def test_a_hundred_cycles_leave_nothing_behind(rig, start):
         for transition in (CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP):
             assert rig.change_state(transition), f"cycle {cycle}:\n{node.log}"
         resident.append(node.resident_mb())
-    # The first cycles fill caches; a leaked network or subscription would add up over the other eighty.
-    assert resident[-1] - resident[19] < 0.05 * resident[19], resident[::20]
+    # Caches and a fragmenting heap grow now and then, a leak in every cycle: by 2.5 MB for a network, 1.5 MB for
+    # subscriptions, 0.4 MB for publishers.
+    growth_mb = statistics.median(b - a for a, b in itertools.pairwise(resident[20::5])) / 5
+    assert growth_mb < 0.3, resident[::5]
     assert rig.change_state(CONFIGURE)
     assert rig.change_state(ACTIVATE)
     rig.wait_until_listened(node)
@@ -136,3 +139,13 @@ def test_signals_end_it_from_every_state(rig, start, state, number):
     assert code == 0, node.log
     assert seconds < exit_limit_s()
     assert "Traceback" not in node.log
+    assert "[ERROR]" not in node.log
+
+
+def test_a_frame_in_a_slow_network_does_not_hold_the_end_up(rig, start, tmp_path):
+    node = start(model=write_model(tmp_path / "slow.onnx", slow_channels=64), threads=1)
+    rig.wait_until_listened(node)
+    rig.stream_until_status(lambda status: values(status)["images in work"] != "0")
+    code, seconds = node.end()
+    assert code == 0, node.log
+    assert seconds < exit_limit_s()
