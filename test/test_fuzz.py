@@ -12,7 +12,7 @@ from onnx_models import write_model
 from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
-from ros_rig import NodeProcess, Rig, camera_info, frame, values
+from ros_rig import NodeProcess, Rig, camera_info, frame, keeping_all, values
 from sensor_msgs.msg import CameraInfo, Image
 
 from blur_imu_ros.errors import BlurImuError
@@ -144,11 +144,6 @@ def rig():
 
 def test_hostile_messages_into_the_live_node(rig, tmp_path):
     model = write_model(tmp_path / "tiny.onnx")
-    overrides = {
-        f"qos_overrides./{topic}.subscription.{policy}": value
-        for topic in ("image", "camera_info", "exposure")
-        for policy, value in (("reliability", "reliable"), ("depth", 2 * BATCH))
-    }
     exposure = {
         "exposure_type": "diagnostic_msgs/msg/DiagnosticArray",
         "exposure_key": "ExposureTime",
@@ -161,7 +156,7 @@ def test_hostile_messages_into_the_live_node(rig, tmp_path):
         stale_after_s=20,
         dropout_s=60,
         **exposure,
-        **overrides,
+        **keeping_all(("image", "camera_info", "exposure"), 2 * BATCH),
     )
     publishers = {
         Image: rig.image_publisher,

@@ -37,6 +37,8 @@ def test_every_played_image_is_answered_or_counted(bag, tmp_path):
         exposure_s=EXPOSURE_S,
         stale_after_s=20,
         use_sim_time=True,
+        # All of them, so that an image can only be missing because the player did not get it across.
+        **{"qos_overrides./image.subscription.depth": FRAMES},
     )
     try:
         rig.wait_until_listened(node)

@@ -41,12 +41,15 @@ class Listener:
         self.executor.add_node(self.node)
 
     def hear(self, player: subprocess.Popen, until: float = 60) -> None:
-        """Spin until the player has ended."""
+        """Spin until the player has ended and nothing more comes."""
         deadline = time.monotonic() + until
         while player.poll() is None and time.monotonic() < deadline:
             self.executor.spin_once(0.05)
-        for _ in range(20):
+        quiet = 0
+        while quiet < 20:
+            before = sum(map(len, self.heard.values()))
             self.executor.spin_once(0.02)
+            quiet = quiet + 1 if sum(map(len, self.heard.values())) == before else 0
 
     def close(self) -> None:
         self.executor.shutdown()
