@@ -64,7 +64,20 @@ class EnergyBank(nn.Module):
     the image shrunk by 1, 2, 4 and 8; ln of the energies minus their mean over the lags, and that mean.
     """
 
-    LAGS = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (-1, 2), (-2, 2), (-2, 1))
+    LAGS = (
+        (1, 0),
+        (0, 1),
+        (1, 1),
+        (1, -1),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+        (1, 2),
+        (0, 2),
+        (-1, 2),
+        (-2, 2),
+        (-2, 1),
+    )
     SHRINKS = (1, 2, 4, 8)
     GRID = 8
     OUTPUTS = (len(LAGS) + 1) * len(SHRINKS)

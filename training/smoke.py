@@ -112,7 +112,8 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
     )
     command(
         "stage3", "--run", out / "stage3", "--start-from", out / "stage2/last.pt", "--sequences", out / "sequences/train",
-        "--size", WIDTH, HEIGHT, "--focal-px", FOCAL_PX, "--learning-rate", 0.02, "--steps", steps, "--every", max(1, steps // 4), "--threads", 1,
+        "--size", WIDTH, HEIGHT, "--focal-px", FOCAL_PX, "--learning-rate", 0.02,
+        "--steps", steps, "--every", max(1, steps // 4), "--threads", 1,
     )  # fmt: skip
     first, second = (out / name / "last.pt" for name in ("stage1", "stage2"))
     log = [json.loads(line)["velocity"] for line in (out / "stage3/log.jsonl").read_text().splitlines()]

@@ -47,7 +47,8 @@ class RealBatch:
 class RealFrames:
     """Frames with known velocity of some sequence folders, warped into the canonical view when they are drawn.
 
-    canonical_px: the view's focal length; exposure_s stands in where a frame's own is unknown. Raises SequenceError where no frame can be used.
+    canonical_px: the view's focal length; exposure_s stands in where a frame's own is unknown.
+    Raises SequenceError where no frame can be used.
     """
 
     def __init__(
