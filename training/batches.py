@@ -70,7 +70,7 @@ class Shards:
 
 
 def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> Batch:
-    """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left), multiples of the stride."""
+    """Samples (image, inverse depth, record) -> a batch of the crop (height, width) at corners (top, left) on the label grid."""
     top, left = corners
     rows, columns = (
         slice(top // STRIDE, (top + crop[0]) // STRIDE),
