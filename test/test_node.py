@@ -163,6 +163,7 @@ BAD_INPUTS = {
 def test_bad_input_is_named_and_the_next_good_frame_answered(rig, start):
     node = start(exposure_s=EXPOSURE_S)
     rig.stream_until_answered()
+    rig.wait_for_status(lambda status: True)  # the first answer may come before the first diagnostics
     for name, (bad, cause, told) in BAD_INPUTS.items():
         before = drops(rig.status[-1]).get(cause, 0)
         status = rig.stream_until_status(
