@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.motion_field import interaction_matrix
+from training import canonical
 from training.asset_split import Split
 from training.blur import View, integrate_exposure, view_inverse_depth
 from training.blurcheck import compare_room, psnr
@@ -20,7 +21,6 @@ from training.motion import ExposureMotion, draw_motion, median_blur_px
 from training.pack import Pack
 from training.renderer import Renderer
 from training.rooms import build_room
-from training.samples import CANONICAL_FOCAL_PX
 from training.smoke_assets import write_pack
 
 WIDTH, HEIGHT, FOCAL_PX = 160, 112, 125.0
@@ -184,7 +184,7 @@ def test_occlusion_is_as_if_every_instant_had_been_rendered(tmp_path: Path):
     except ConfigurationError as error:
         pytest.skip(str(error))
     write_pack(tmp_path)
-    view = View(256, 176, CANONICAL_FOCAL_PX / 2, np.eye(3))
+    view = View(256, 176, canonical.FOCAL_PX / 2, np.eye(3))
     found = compare_room(build_room(Pack(tmp_path, Split.TRAIN), 0), renderer, 0, view, (4.0, 8.0))
     assert len(found) == 4
     assert np.median([one.warped_db for one in found]) > 38

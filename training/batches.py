@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.canonical import STRIDE
 from training.losses import Labels, make_labels
-from training.network import STRIDE
 
 MIRROR = np.array([1, -1, -1, -1, 1, 1], np.float32)
 

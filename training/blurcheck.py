@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training import canonical
 from training.asset_split import Split
 from training.blur import View, integrate_exposure, view_inverse_depth
 from training.keyframe import KeyFrame, encode_linear
@@ -18,9 +19,8 @@ from training.motion import ExposureMotion, median_blur_px
 from training.pack import Pack
 from training.renderer import Renderer
 from training.rooms import Room, build_room
-from training.samples import CANONICAL_FOCAL_PX
 
-VIEW = View(640, 448, CANONICAL_FOCAL_PX, np.eye(3))
+VIEW = View(canonical.WIDTH, canonical.HEIGHT, canonical.FOCAL_PX, np.eye(3))
 BLUR_PX = (0.0, 6.0, 16.0, 40.0)
 GAMMA = 2.2
 

@@ -16,8 +16,8 @@ import yaml
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from training.network import STRIDE, FlowDepthNetwork, NetworkConfig, averaged_weights
-from training.samples import CANONICAL_FOCAL_PX
+from training import canonical
+from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
 OPSET = 17
@@ -114,7 +114,7 @@ def contract_metadata(focal_px: float, calibration: dict, training_run: str) -> 
     """Metadata of the model contract for our own networks."""
     return {
         "focal_px": str(focal_px),
-        "stride": str(STRIDE),
+        "stride": str(canonical.STRIDE),
         "flow_representation": "double_angle",
         "flow_unit": "canonical_pixels_per_exposure",
         "independent_fraction": str(calibration["independent_fraction"]),
@@ -145,8 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training export`."""
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="the .onnx file, usually in models/")
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 448), metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
+    canonical.add_arguments(parser)
     parser.add_argument("--calibration", type=Path, help="JSON written by `python -m training calibrate`")
     parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
     parser.add_argument("--weights", type=Path, help="also keep the averaged weights here, to go on from")

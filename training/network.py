@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STRIDE = 16
 FLOW_SCALE_PX = 16.0
 LUMA = (0.299, 0.587, 0.114)
 
@@ -65,19 +64,8 @@ class EnergyBank(nn.Module):
     """
 
     LAGS = (
-        (1, 0),
-        (0, 1),
-        (1, 1),
-        (1, -1),
-        (2, 0),
-        (2, 1),
-        (2, 2),
-        (1, 2),
-        (0, 2),
-        (-1, 2),
-        (-2, 2),
-        (-2, 1),
-    )
+        (1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (-1, 2), (-2, 2), (-2, 1),
+    )  # fmt: skip
     SHRINKS = (1, 2, 4, 8)
     GRID = 8
     OUTPUTS = (len(LAGS) + 1) * len(SHRINKS)
@@ -95,6 +83,8 @@ class EnergyBank(nn.Module):
     def forward(self, luma: Tensor) -> Tensor:
         planes = []
         for shrink in self.SHRINKS:
+            if planes:
+                luma = F.avg_pool2d(luma, 2)
             stride = 2 if shrink < self.GRID else 1
             differences = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), self.kernels, stride=stride)
             energy = differences * differences
@@ -104,7 +94,6 @@ class EnergyBank(nn.Module):
             logs = 0.5 * torch.log(energy + self.FLOOR)
             mean = logs.mean(dim=1, keepdim=True)
             planes += [logs - mean, 0.3 * (mean - math.log(255.0)) + 1]
-            luma = F.avg_pool2d(luma, 2)
         return torch.cat(planes, dim=1)
 
 

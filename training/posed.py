@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from blur_imu_ros.errors import SequenceError
+from training import canonical
 from training.blur import View
 from training.motion import ExposureMotion, median_blur_px
 from training.posed_layouts import Layout, read_recording
 from training.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
-from training.samples import CANONICAL_FOCAL_PX, SampleConfig, make_sample, write_shard
+from training.samples import SampleConfig, make_sample, write_shard
 
 EXPOSURE_S = (0.003, 0.1)
 # The recording's own exposure is taken to be this when sharp frames are picked; blur up to that counts as sharp.
@@ -85,8 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--shard-size", type=int, default=256)
-    parser.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
+    canonical.add_arguments(parser, canonical.WINDOW)
     parser.add_argument("--seed", type=int, default=0)
 
 

@@ -60,7 +60,9 @@ def difference(source: Path, target: Path, images: list[np.ndarray]) -> tuple[fl
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training quantise`."""
     parser.add_argument("model", type=Path, help="float ONNX file of `python -m training export`")
-    parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of training shards")
+    parser.add_argument(
+        "--samples", type=Path, nargs="+", required=True, help="folders of shards of whole views"
+    )
     parser.add_argument("--images", type=int, default=64, help="how many images set the ranges")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument(

@@ -12,30 +12,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training import canonical
 from training.blur import View, integrate_exposure, view_inverse_depth
 from training.collage import make_collage
 from training.keyframe import KeyFrame, load_keyframe
 from training.motion import ExposureMotion, draw_motion
 from training.sensor import draw_sensor, expose
 
-CANONICAL_FOCAL_PX = 501.6
-# Longest median blur, against the canonical focal length: 80 px at 501.6.
-MAX_BLUR_RAD = 80.0 / CANONICAL_FOCAL_PX
-LABEL_STRIDE = 16
+# Longest median blur.
+MAX_BLUR_RAD = 80.0 / canonical.FOCAL_PX
 # A view stays this much inside its key frame, so that turns and blur do not run over the edge.
 MARGIN = 1.12
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Image size, canonical focal length, share of collages among the key frames, samples per shard.
+    """Image size, canonical focal length, share of collages among the key frames, samples per shard."""
 
-    The image is a window of the network's full view, with that view's focal length: many windows teach more than few views.
-    """
-
-    width: int = 384
-    height: int = 256
-    canonical_px: float = CANONICAL_FOCAL_PX
+    width: int = canonical.WINDOW[0]
+    height: int = canonical.WINDOW[1]
+    canonical_px: float = canonical.FOCAL_PX
     collage_share: float = 0.4
     shard_size: int = 256
 
@@ -77,7 +73,7 @@ def make_sample(
     else:
         motion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px)
     light, inverse_depth = integrate_exposure(key, view, motion)
-    grid = (config.width // LABEL_STRIDE, config.height // LABEL_STRIDE)
+    grid = (config.width // canonical.STRIDE, config.height // canonical.STRIDE)
     label = cv2.resize(inverse_depth, grid, interpolation=cv2.INTER_AREA)
     return (
         expose(draw_sensor(rng), light, rng),
@@ -100,7 +96,9 @@ def write_shard(folder: Path, samples: Iterator[tuple], config: SampleConfig) ->
     """Write the next `shard_size` samples as a folder of arrays, whole or not at all."""
     count = config.shard_size
     images = np.empty((count, config.height, config.width, 3), np.uint8)
-    depths = np.empty((count, config.height // LABEL_STRIDE, config.width // LABEL_STRIDE), np.float16)
+    depths = np.empty(
+        (count, config.height // canonical.STRIDE, config.width // canonical.STRIDE), np.float16
+    )
     records = np.empty(count, SAMPLE_DTYPE)
     for index, sample in zip(range(count), samples, strict=False):
         images[index], depths[index], records[index] = sample
@@ -123,8 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--first", type=int, default=0, help="number of the first shard; also part of the seed"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
+    canonical.add_arguments(parser, canonical.WINDOW)
     parser.add_argument("--shard-size", type=int, default=256)
     parser.add_argument("--collages", type=float, default=0.4, help="share of collages among the key frames")
 

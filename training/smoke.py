@@ -97,8 +97,9 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
         "--crop",
         HEIGHT,
         WIDTH,
+        "--learning-rate",
+        0.02,
     )
-    shared = (*shared, "--learning-rate", 0.02)
     command("train", "--run", out / "stage1", *shared, "--velocity-from", 2)
     command(
         "train",

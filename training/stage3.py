@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from blur_imu_ros.camera import CanonicalView
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import Sequence, read_image
+from training import canonical
 from training.batches import MIRROR, prefetch
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, velocity_error, velocity_loss
-from training.network import STRIDE, FlowDepthNetwork, NetworkConfig
-from training.samples import CANONICAL_FOCAL_PX
+from training.network import FlowDepthNetwork, NetworkConfig
 from training.train import Run, TrainingConfig, compute_device, learning_rate
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
@@ -55,7 +55,7 @@ class RealFrames:
         self,
         folders: list[Path],
         size: tuple[int, int],
-        canonical_px: float = CANONICAL_FOCAL_PX,
+        canonical_px: float = canonical.FOCAL_PX,
         exposure_s: float | None = None,
     ) -> None:
         self.canonical_px = canonical_px
@@ -78,7 +78,7 @@ class RealFrames:
         images, twists, focals, unseen = [], [], [], []
         for index, swap in zip(indices, mirrored, strict=True):
             path, twist, view = self.items[index]
-            seen, image = view.valid_on_grid(STRIDE), view.warp(read_image(path))
+            seen, image = view.valid_on_grid(canonical.STRIDE), view.warp(read_image(path))
             images.append(image[:, ::-1] if swap else image)
             unseen.append(~seen[:, ::-1] if swap else ~seen)
             twists.append(twist * MIRROR if swap else twist)
@@ -105,7 +105,7 @@ class RealFrames:
         # make_labels takes 1/m and scales to the canonical focal length, where the prediction already is.
         depth = inverse_depth[:, 0] * (self.canonical_px / batch.focal_px).view(-1, 1, 1)
         metric = torch.ones(len(batch.twist), dtype=torch.bool)
-        return make_labels(batch.twist, depth, metric, batch.focal_px, self.canonical_px, STRIDE)
+        return make_labels(batch.twist, depth, metric, batch.focal_px, self.canonical_px, canonical.STRIDE)
 
 
 def stage3_loss(
@@ -181,8 +181,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--exposure", type=float, help="s, where a sequence does not say")
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 448), metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--focal-px", type=float, default=CANONICAL_FOCAL_PX, help="canonical focal length")
+    canonical.add_arguments(parser)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-4)

@@ -169,11 +169,8 @@ def train(
     config, began = state.config, time.monotonic()
     rng = np.random.default_rng((config.seed, state.step, rank))
 
-    def make() -> Batch:
-        return draw_batch(rng, shards, config.batch, config.crop)
-
     means: dict[str, float] = {}
-    for batch in prefetch(make):
+    for batch in prefetch(lambda: draw_batch(rng, shards, config.batch, config.crop)):
         batch = batch.to(state.device)
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(config, state.step)
