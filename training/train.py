@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from training import canonical
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.losses import depth_loss, flow_loss, velocity_error, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
@@ -28,7 +29,7 @@ class TrainingConfig:
 
     steps: int = 20000
     batch: int = 16
-    crop: tuple[int, int] = (256, 384)
+    crop: tuple[int, int] = canonical.WINDOW[::-1]
     velocity_from: float = 0.15
     velocity_weight: float = 1.0
     depth_weight: float = 2.0
