@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros import motion_field
+from training.batches import MIRROR_X, MIRROR_Y
 from training.losses import (
     Labels,
     depth_loss,
@@ -56,6 +57,17 @@ def test_depth_labels_are_what_the_view_would_show_at_the_canonical_focal_length
     np.testing.assert_allclose(
         labels.inverse_depth.numpy(), scene() * (FOCALS_PX / CANONICAL_PX)[:, None, None], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(("mirror", "axis", "signs"), [(MIRROR_X, 2, (-1, 1)), (MIRROR_Y, 1, (1, -1))])
+def test_a_mirrored_picture_shows_the_mirrored_flow(labels: Labels, mirror, axis: int, signs):
+    depth = np.flip(scene(), axis).copy()
+    twist, focal_px = torch.from_numpy(TWISTS * mirror), torch.from_numpy(FOCALS_PX)
+    mirrored = make_labels(
+        twist, torch.from_numpy(depth), torch.tensor([True, True]), focal_px, CANONICAL_PX, STRIDE
+    )
+    expected = np.flip(labels.flow.numpy(), axis) * signs
+    np.testing.assert_allclose(mirrored.flow.numpy(), expected, atol=2e-5)
 
 
 def test_double_angle_is_the_one_of_the_package():

@@ -14,7 +14,9 @@ from torch import Tensor
 from training.canonical import STRIDE
 from training.losses import Labels, make_labels
 
-MIRROR = np.array([1, -1, -1, -1, 1, 1], np.float32)
+# What becomes of a twist (w, v) in the picture mirrored left to right, and upside down.
+MIRROR_X = np.array([1, -1, -1, -1, 1, 1], np.float32)
+MIRROR_Y = np.array([-1, 1, -1, 1, -1, 1], np.float32)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,10 @@ def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
     record = record.copy()
     if rng.random() < 0.5:
         image, depth = image[:, ::-1], depth[:, ::-1]
-        record["twist"] *= MIRROR
+        record["twist"] *= MIRROR_X
+    if rng.random() < 0.3:
+        image, depth = image[::-1], depth[::-1]
+        record["twist"] *= MIRROR_Y
     if rng.random() < 0.3:
         image = image[..., rng.permutation(3)]
     return image, depth, record

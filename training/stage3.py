@@ -19,7 +19,7 @@ from blur_imu_ros.camera import CanonicalView
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical
-from training.batches import MIRROR, prefetch
+from training.batches import MIRROR_X, prefetch
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, velocity_error, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
@@ -81,7 +81,7 @@ class RealFrames:
             seen, image = view.valid_on_grid(canonical.STRIDE), view.warp(read_image(path))
             images.append(image[:, ::-1] if swap else image)
             unseen.append(~seen[:, ::-1] if swap else ~seen)
-            twists.append(twist * MIRROR if swap else twist)
+            twists.append(twist * MIRROR_X if swap else twist)
             focals.append(view.focal_px)
         image = (
             torch.from_numpy(np.stack(images))
