@@ -121,6 +121,11 @@ def normalised_input(image: Tensor) -> Tensor:
     return torch.cat(((luma - mean) / deviation, 2 * luma - 1, 2 * (red - luma), 2 * (blue - luma)), dim=1)
 
 
+def bounded(x: Tensor, low: float, high: float) -> Tensor:
+    """x within its bounds; the gradient passes beyond them too, or what once went there would stay."""
+    return x + (x.clamp(low, high) - x).detach() if torch.is_grad_enabled() else x.clamp(low, high)
+
+
 class FlowDepthNetwork(nn.Module):
     """RGB [B,3,H,W] in 0..255 -> flow q [B,2,h,w] px, ln sigma, inverse depth 1/m, ln sigma (each [B,1,h,w]) at stride 16."""
 
@@ -173,7 +178,7 @@ class FlowDepthNetwork(nn.Module):
             lifted = F.interpolate(self.lateral[level](x), scale_factor=2, mode="nearest")
             x = self.merge[level](F.relu(features[level + 1] + lifted))
         flow, depth = self.flow_head(x).float(), self.depth_head(x).float()
-        inverse_depth = torch.exp(depth[:, :1].clamp(-4, 3)) * 0.5
+        inverse_depth = torch.exp(bounded(depth[:, :1], -4, 3)) * 0.5
         flow_log_sigma = flow[:, 2:].clamp(-4, 4)
         depth_log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0
         return FLOW_SCALE_PX * flow[:, :2], flow_log_sigma, inverse_depth, depth_log_sigma
