@@ -135,6 +135,12 @@ def test_every_output_is_taught(labels: Labels):
         assert part.grad.abs().max() > 0
 
 
+def test_velocity_teaches_flow_alone(labels: Labels):
+    outputs = [(part + 0.1).detach().requires_grad_() for part in perfect(labels, 0.5, 0.1)]
+    velocity_loss(labels, velocity_error(labels, *outputs)).backward()
+    assert [part.grad is not None for part in outputs] == [True, True, False, False]
+
+
 def test_depth_of_unknown_scale_is_not_taught(labels: Labels):
     unknown = Labels(
         labels.twist, labels.inverse_depth, torch.tensor([False, False]), labels.rotation, labels.translation

@@ -118,11 +118,12 @@ def velocity_error(
 ) -> Tensor:
     """Error [B,6] of the maximum a posteriori solve, linearised at the truth: one Gauss-Newton step away from it.
 
-    The weights are those of the product's solve: isotropic flow variance plus depth variance along the translational flow.
+    The weights are those of the product's solve: isotropic flow variance plus depth variance along the translational flow. No
+    gradient reaches depth: with the truth in the linearisation, points put absurdly near would seem to know its direction.
     """
-    rho, batch = inverse_depth[:, 0], q.shape[0]
+    rho, batch = inverse_depth[:, 0].detach(), q.shape[0]
     flow = predicted_flow(labels, rho, labels.twist)
-    u, v = flow.detach().unbind(-1)
+    u, v = flow.unbind(-1)
     length = torch.sqrt(u * u + v * v + 0.04)
     cos, sin = u / length, v / length
     c3 = torch.stack((cos * (1 + 2 * sin * sin), -sin * (1 + 2 * cos * cos)), dim=-1)
@@ -131,7 +132,7 @@ def velocity_error(
     design = torch.cat((labels.rotation, rho[..., None, None] * labels.translation), dim=-1)
     design = slope @ design
     along = slope @ torch.einsum("bhwij,bj->bhwi", labels.translation, labels.twist[:, 3:])[..., None]
-    along = (along * torch.exp(depth_log_sigma[:, 0])[..., None, None])[..., 0]
+    along = (along * torch.exp(depth_log_sigma[:, 0].detach())[..., None, None])[..., 0]
     variance = torch.exp(2 * q_log_sigma[:, 0])[..., None]
     residual = q.permute(0, 2, 3, 1) - double_angle(flow)
     share = along / (variance + (along * along).sum(-1, keepdim=True))

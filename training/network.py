@@ -122,7 +122,7 @@ def normalised_input(image: Tensor) -> Tensor:
 
 
 def bounded(x: Tensor, low: float, high: float) -> Tensor:
-    """x within its bounds; the gradient passes beyond them too, or what once went there would stay."""
+    """x within its bounds; the gradient passes beyond them too, or what once went there would stay. Exported as a plain clamp."""
     return x + (x.clamp(low, high) - x).detach() if torch.is_grad_enabled() else x.clamp(low, high)
 
 

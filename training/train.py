@@ -72,9 +72,7 @@ def batch_loss(
     }
     losses["total"] = losses["flow"] + config.depth_weight * losses["depth"]
     if with_velocity:
-        # Depth stays out of it: linearised at the truth, points put absurdly near would seem to know the true direction.
-        depth = inverse_depth.detach(), depth_log_sigma.detach()
-        error = velocity_error(batch.labels, q, q_log_sigma, *depth)
+        error = velocity_error(batch.labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
         losses["velocity"] = velocity_loss(batch.labels, error)
         losses["total"] = losses["total"] + config.velocity_weight * losses["velocity"]
     return losses
