@@ -31,8 +31,8 @@ def unpack_sources(raw: Path) -> Path:
 
     Archives inside the packages (.sh3f, .pk3, .jar) are unpacked too. Raises ConfigurationError when a client fails.
     """
-    raw.mkdir(parents=True, exist_ok=True)
     unpacked = raw / "unpacked"
+    unpacked.mkdir(parents=True, exist_ok=True)
     for name in DEBIAN_PACKAGES:
         if not (unpacked / name).exists():
             archive = _find(raw, f"{name}_*.deb") or _fetch(
