@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .errors import ConfigurationError
+from .estimator import EstimatorOptions
 from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
 from .exposure_fit import limit_note
 from .metrics import EvaluatedFrames, summary
@@ -49,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the sign comes from (default photometric; oracle: from the truth)",
     )
     parser.add_argument(
+        "--use-next-frame",
+        action="store_true",
+        help="decide the photometric sign by the next frame too, as the node does with use_next_frame",
+    )
+    parser.add_argument(
         "--fit-exposure",
         action="store_true",
         help="where exposure is unknown, fit one on the even blocks of 30 frames and report the odd blocks",
@@ -67,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json and not args.json.resolve().parent.is_dir():
         raise ConfigurationError(f"--json {args.json}: its folder does not exist; create it first")
     sequences = [SequenceFolder.load(folder) for folder in args.sequence]
-    options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure)
+    estimator = EstimatorOptions(use_next_frame=args.use_next_frame)
+    options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure, estimator)
     network = open_network(args)
     evaluations = []
     for sequence in sequences:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
 from .errors import ExposureError
-from .estimator import BlurImuEstimator, EstimatorOptions, Frame
+from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
 from .exposure_fit import fit_exposure
 from .metrics import EvaluatedFrames, true_sign
 from .network import FlowDepthNetwork, Prediction
@@ -52,13 +53,15 @@ class SequenceEvaluation:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One frame: twist [6], covariance [6, 6], probability of its sign, time from the image in memory, prediction."""
+    """One frame: twist [6], covariance [6, 6], probability of its sign, time from the image in memory, prediction; revised:
+    the frame before, its sign decided again with this one's help."""
 
     twist: np.ndarray
     covariance: np.ndarray
     sign_probability: float
     latency_ms: float
     prediction: Prediction
+    revised: Estimate | None = None
 
 
 def evaluate_sequence(
@@ -80,7 +83,11 @@ def evaluate_sequence(
         measure = _as_the_node(sequence, network, options, exposure_s, reported, progress)
     else:
         measure = _taken_apart(sequence, solver, options, exposure_s, reported, progress)
-    rows = [_row(sequence, solver, i, float(exposure_s[i]), measurement) for i, measurement in measure]
+    rows: list[dict[str, Any]] = []
+    for i, measurement in measure:
+        if rows and measurement.revised is not None:
+            rows[-1] |= _answer(measurement.revised)
+        rows.append(_row(sequence, solver, i, float(exposure_s[i]), measurement))
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return SequenceEvaluation(sequence.name, EvaluatedFrames(**columns), fitted)
 
@@ -124,9 +131,11 @@ def _as_the_node(
 ) -> Iterator[tuple[int, Measurement]]:
     """The estimator as the node runs it, frame after frame."""
     estimator = BlurImuEstimator(network, options.estimator)
+    follows = False
     for i, starts, wanted in _in_order(reported, WARM_UP_FRAMES, progress):
         if starts:
             estimator.reset()
+            follows = False
         entry = sequence.frames[i]
         frame = Frame(read_image(entry.image), sequence.camera, entry.stamp_ns, float(exposure_s[i]))
         start = time.perf_counter()
@@ -134,8 +143,19 @@ def _as_the_node(
         latency_ms = (time.perf_counter() - start) * 1e3
         prediction = estimator.last_prediction
         if wanted and prediction is not None:
-            probability = estimate.sign_probability
-            yield i, Measurement(estimate.twist, estimate.covariance, probability, latency_ms, prediction)
+            revised = estimator.revised() if follows and options.estimator.use_next_frame else None
+            yield (
+                i,
+                Measurement(
+                    **_answer(estimate), latency_ms=latency_ms, prediction=prediction, revised=revised
+                ),
+            )
+        follows = wanted
+
+
+def _answer(estimate: Estimate) -> dict[str, Any]:
+    """What a sign decided again changes of a frame."""
+    return {name: getattr(estimate, name) for name in ("twist", "covariance", "sign_probability")}
 
 
 def _taken_apart(

@@ -162,6 +162,13 @@ def test_the_photometric_sign_is_found_from_the_frame_before(tmp_path: Path) -> 
         assert sum(row["frames"] for row in entry["sign_reliability"]) == 8
 
 
+def test_the_next_frame_tells_the_sign_of_the_first(tmp_path: Path) -> None:
+    folder, model = turning_sequence(tmp_path / "s"), network(tmp_path, motion=TURN)
+    (entry,) = evaluate(folder, "--model", model, "--use-next-frame")["sequences"]
+    assert entry["sign_accuracy"] == 1.0
+    assert entry["frames"] == 8
+
+
 def test_several_sequences_are_pooled(tmp_path: Path) -> None:
     exact, double = sequence(tmp_path / "a"), sequence(tmp_path / "b", scale=2.0)
     result = evaluate(exact, double, "--model", network(tmp_path), "--direction", "oracle")
