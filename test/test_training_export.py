@@ -17,7 +17,7 @@ from training.export import ContractNetwork, load_network, parity
 from training.network import NetworkConfig
 from training.train import Run, TrainingConfig
 
-TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
+TINY = NetworkConfig(local=(4, 8, 8), local_blocks=1, context=(8, 8, 8))
 WIDTH, HEIGHT = 128, 64
 
 

@@ -54,15 +54,25 @@ class Shards:
                 f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`"
             )
 
-    def pick(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.void]:
-        images, depths, records = list(self.arrays.values())[rng.integers(len(self.arrays))]
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of the images, each size once."""
+        return sorted({images.shape[1:3] for images, _, _ in self.arrays.values()})
+
+    def pick(
+        self, rng: np.random.Generator, size: tuple[int, int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.void]:
+        """A random sample, of images of this (height, width) where one is given."""
+        fitting = [shard for shard in self.arrays.values() if size in (None, shard[0].shape[1:3])]
+        images, depths, records = fitting[rng.integers(len(fitting))]
         index = rng.integers(len(records))
         return images[index], depths[index], records[index]
 
-    def pick_moderate(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.void]:
+    def pick_moderate(
+        self, rng: np.random.Generator, size: tuple[int, int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.void]:
         """As pick, with long blur made rarer: real cameras seldom see it, and short blur takes longer to learn."""
         while True:
-            image, depth, record = self.pick(rng)
+            image, depth, record = self.pick(rng, size)
             length = record["focal_px"] * (
                 np.linalg.norm(record["twist"][:3])
                 + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
@@ -113,9 +123,14 @@ def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
 
 
 def draw_batch(rng: np.random.Generator, shards: Shards, size: int, crop: tuple[int, int]) -> Batch:
-    """A random augmented batch; crop (height, width) is cut to the image where it is larger."""
-    samples = [_augment(rng, shards.pick_moderate(rng)) for _ in range(size)]
-    height, width = samples[0][0].shape[:2]
+    """A random augmented batch of images of one size; crop (height, width) is cut to the image where it is larger.
+
+    Of images smaller than the largest there are as many more: windows show many motions, whole views their surroundings.
+    """
+    sizes = shards.sizes()
+    height, width = sizes[rng.integers(len(sizes))]
+    count = size * max(h * w for h, w in sizes) // (height * width)
+    samples = [_augment(rng, shards.pick_moderate(rng, (height, width))) for _ in range(count)]
     crop = min(crop[0], height), min(crop[1], width)
     corners = tuple(
         int(rng.integers((full - part) // STRIDE + 1)) * STRIDE

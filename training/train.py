@@ -162,7 +162,8 @@ def run(arguments: argparse.Namespace) -> int:
         state.start_from(arguments.start_from)
     model: nn.Module = state.model
     if arguments.compile:
-        model.compile()
+        # A graph per size of the images, not one for any size.
+        model.compile(dynamic=False)
     if world > 1:
         torch.distributed.init_process_group()
         model = nn.parallel.DistributedDataParallel(model)
