@@ -19,6 +19,7 @@ from .estimator import UndecidedSign
 from .exposure_field import ExposureUnit
 from .network import Provider
 from .timing import StampReference
+from .velocity import SolverOptions
 
 
 class ImageTransport(Enum):
@@ -97,10 +98,12 @@ class Settings:
     dropout_s: float = field(default=0.5, metadata=_live("Warn when no image came for so long.", 0.05, 60))
 
     prior_angular_rad_s: float = field(
-        default=5.0, metadata=_live("Sigma of the prior on angular velocity; .inf: no prior.", 0.01, math.inf)
+        default=SolverOptions.prior_angular_rad_s,
+        metadata=_live("Sigma of the prior on angular velocity; .inf: no prior.", 0.01, math.inf),
     )
     prior_linear_m_s: float = field(
-        default=1.5, metadata=_live("Sigma of the prior on linear velocity; .inf: no prior.", 0.01, math.inf)
+        default=SolverOptions.prior_linear_m_s,
+        metadata=_live("Sigma of the prior on linear velocity; .inf: no prior.", 0.01, math.inf),
     )
     min_blur_px: float = field(
         default=-1.0, metadata=_live("Blur below which the sign is open; negative: the model's.", -1, 50)

@@ -58,8 +58,8 @@ class SolverOptions:
     rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the sigmas.
     """
 
-    prior_angular_rad_s: float = 5.0
-    prior_linear_m_s: float = 1.5
+    prior_angular_rad_s: float = 10.0
+    prior_linear_m_s: float = 0.7
     exposure_relative_sigma: float = 0.05
     border_px: float = 8.0
     max_points: int = 2240

@@ -17,7 +17,7 @@ from training.export import ContractNetwork, load_network, parity
 from training.network import NetworkConfig
 from training.train import Run, TrainingConfig
 
-TINY = NetworkConfig(local=(4, 8, 8), local_blocks=1, context=(8, 8, 8))
+TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 WIDTH, HEIGHT = 128, 64
 
 
@@ -75,6 +75,28 @@ def test_the_exported_file_answers_as_the_network(run: Run, tmp_path: Path):
         expected = ContractNetwork(load_network(run.checkpoint))(torch.from_numpy(noise(9)[None]))
     np.testing.assert_allclose(prediction.flow, expected[0][0], atol=1e-3)
     np.testing.assert_allclose(prediction.inverse_depth_log_sigma, expected[3][0, 0], atol=1e-3)
+
+
+def test_a_calibration_is_written_without_touching_the_weights(run: Run, tmp_path: Path):
+    model = tmp_path / "tiny.onnx"
+    words = ["export", run.checkpoint, "--output", model, "--size", WIDTH, HEIGHT, "--manifest", "small"]
+    assert training.main([str(word) for word in words]) == 0
+    before = DeployedNetwork(model, provider=Provider.CPU)
+    expected = before.predict(noise(9)).flow.copy()
+    calibration = {
+        "independent_fraction": 0.02,
+        "covariance_scale": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        "depth_scale_sigma": 0.25,
+        "min_blur_px": 0.7,
+    }
+    export.write_calibration(model, calibration)
+
+    after = DeployedNetwork(model, provider=Provider.CPU)  # checks the hash anew
+    assert after.spec.independent_fraction == 0.02
+    assert after.spec.covariance_scale == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    assert (after.spec.depth_scale_sigma, after.spec.min_blur_px) == (0.25, 0.7)
+    assert after.spec.training_run == before.spec.training_run
+    np.testing.assert_array_equal(after.predict(noise(9)).flow, expected)
 
 
 def test_folding_batch_norms_changes_nothing(run: Run):

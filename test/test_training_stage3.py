@@ -17,7 +17,7 @@ from training.network import NetworkConfig
 from training.stage3 import RealFrames, stage3_loss, start_run, train
 from training.train import Run, TrainingConfig
 
-TINY = NetworkConfig(local=(4, 8, 8), local_blocks=1, context=(8, 8, 8))
+TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 SIZE, FOCAL_PX = (128, 64), 100.0
 TWIST = np.array([0.5, -1.0, 2.0, 0.3, 0.2, -0.4])
 EXPOSURE_S = 0.01

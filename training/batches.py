@@ -77,7 +77,7 @@ class Shards:
                 np.linalg.norm(record["twist"][:3])
                 + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
             )
-            if rng.random() < np.clip(40.0 / (length + 1e-6), 0.3, 1.0):
+            if rng.random() < np.clip(20.0 / (length + 1e-6), 0.3, 1.0):
                 return image, depth, record
 
 

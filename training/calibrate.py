@@ -16,6 +16,7 @@ from blur_imu_ros.network import FlowDepthNetwork, Provider
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from blur_imu_ros.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.velocity import Calibration, solve_velocity
+from training.export import write_calibration
 
 FRACTIONS = np.geomspace(1e-4, 0.1, 10)
 SCALE_RANGE = (0.25, 50.0)
@@ -126,6 +127,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fractions", type=float, nargs="+", default=FRACTIONS, help="independent fractions to try"
     )
     parser.add_argument(
+        "--write",
+        action="store_true",
+        help="also write it into the model, and its new hash into the manifest",
+    )
+    parser.add_argument(
         "--output", type=Path, required=True, help="JSON for `python -m training export --calibration`"
     )
 
@@ -135,6 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
     network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
     cases = collect(network, arguments.sequences)
     calibration = fit(cases, arguments.min_blur_px, arguments.fractions)
+    network.close()
     arguments.output.write_text(json.dumps(calibration, indent=1) + "\n")
+    if arguments.write:
+        write_calibration(arguments.model, calibration)
     print(f"{arguments.output}: {calibration} from {len(cases)} frames")
     return 0

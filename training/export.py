@@ -117,13 +117,34 @@ def contract_metadata(focal_px: float, calibration: dict, training_run: str) -> 
         "stride": str(canonical.STRIDE),
         "flow_representation": "double_angle",
         "flow_unit": "canonical_pixels_per_exposure",
+        **calibration_entries(calibration),
+        "training_run": training_run,
+        "licence": "Apache-2.0",
+    }
+
+
+def calibration_entries(calibration: dict) -> dict[str, str]:
+    """The metadata entries that `python -m training calibrate` fits."""
+    return {
         "independent_fraction": str(calibration["independent_fraction"]),
         "covariance_scale": ",".join(str(value) for value in calibration["covariance_scale"]),
         "depth_scale_sigma": str(calibration["depth_scale_sigma"]),
         "min_blur_px": str(calibration["min_blur_px"]),
-        "training_run": training_run,
-        "licence": "Apache-2.0",
     }
+
+
+def write_calibration(path: Path, calibration: dict) -> None:
+    """Replace the calibration in an exported file, its weights as they are, and its hash in the manifest beside it."""
+    model = onnx.load(path)
+    entries = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, entries | calibration_entries(calibration))
+    temporary = path.with_suffix(".tmp")
+    onnx.save(model, temporary)
+    os.replace(temporary, path)
+    manifest = path.with_name("manifest.yaml")
+    known = (yaml.safe_load(manifest.read_text()) or {}).get("models") or {} if manifest.exists() else {}
+    if entry := known.get(path.stem):
+        write_manifest_entry(path, (entry["width"], entry["height"]), entry["size"])
 
 
 def write_manifest_entry(path: Path, size: tuple[int, int], size_name: str) -> None:

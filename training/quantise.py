@@ -16,15 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from training.batches import Shards
 from training.export import OUTPUTS, write_manifest_entry
 
-FLOAT_LAYERS = (
-    "/energies/",
-    "/stem/",
-    "/factors/",
-    "/reader/head",
-    "/whole",
-    "/flow_head.2/",
-    "/depth_head.2/",
-)
+FLOAT_LAYERS = ("/energies/", "/context/", "/stem/", "/products/", "/flow_head.2/", "/depth_head.2/")
 
 
 class SampleReader(CalibrationDataReader):
