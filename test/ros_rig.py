@@ -1,6 +1,7 @@
 """Real processes over real DDS for the tests: the node as a subprocess, a camera and a consumer in this one."""
 
 import copy
+import math
 import os
 import signal
 import subprocess
@@ -223,7 +224,7 @@ class Rig:
         return self.call(ChangeState, "change_state", request).success
 
     def state(self) -> str:
-        return self.call(GetState, "get_state", GetState.Request()).current_state.label
+        return self.call(GetState, "get_state", GetState.Request(), repeat_s=5).current_state.label
 
     def set_parameter(self, name: str, value: object) -> tuple[bool, str]:
         message: ParameterMessage = Parameter(name, value=value).to_parameter_msg()
@@ -232,14 +233,22 @@ class Rig:
         ).results[0]
         return result.successful, result.reason
 
-    def call(self, kind: type, name: str, request: object, timeout_s: float = 30) -> object:
+    def call(
+        self, kind: type, name: str, request: object, timeout_s: float = 30, repeat_s: float = math.inf
+    ) -> object:
+        """Answer of a service. A question that changes nothing is asked again every repeat_s: discovery may know the service
+        before the way back to this client, and the first answer is then lost."""
         client = self.node.create_client(kind, f"{self.node_name}/{name}")
         try:
             assert client.wait_for_service(timeout_s), f"service {name} is not offered"
-            future = client.call_async(request)
             end = time.monotonic() + timeout_s
-            while not future.done() and time.monotonic() < end:
-                time.sleep(0.01)
+            while time.monotonic() < end:
+                future = client.call_async(request)
+                patience = min(end, time.monotonic() + repeat_s)
+                while not future.done() and time.monotonic() < patience:
+                    time.sleep(0.01)
+                if future.done():
+                    break
             assert future.done(), f"service {name} did not answer"
             return future.result()
         finally:
