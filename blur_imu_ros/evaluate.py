@@ -73,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json and not args.json.resolve().parent.is_dir():
         raise ConfigurationError(f"--json {args.json}: its folder does not exist; create it first")
     sequences = [SequenceFolder.load(folder) for folder in args.sequence]
+    as_the_node = args.direction == Direction.PHOTOMETRIC.value and args.solver == Solver.DEFAULT.value
+    if args.use_next_frame and not as_the_node:
+        raise ConfigurationError(
+            "--use-next-frame decides the photometric sign of the default solver: leave it out, or --direction and --solver"
+        )
     estimator = EstimatorOptions(use_next_frame=args.use_next_frame)
     options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure, estimator)
     network = open_network(args)

@@ -85,8 +85,9 @@ def evaluate_sequence(
         measure = _taken_apart(sequence, solver, options, exposure_s, reported, progress)
     rows: list[dict[str, Any]] = []
     for i, measurement in measure:
-        if rows and measurement.revised is not None:
-            rows[-1] |= _answer(measurement.revised)
+        revised = measurement.revised
+        if revised is not None and rows and rows[-1]["stamps_ns"] == revised.stamp_ns:
+            rows[-1] |= _answer(revised)
         rows.append(_row(sequence, solver, i, float(exposure_s[i]), measurement))
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return SequenceEvaluation(sequence.name, EvaluatedFrames(**columns), fitted)
@@ -131,11 +132,9 @@ def _as_the_node(
 ) -> Iterator[tuple[int, Measurement]]:
     """The estimator as the node runs it, frame after frame."""
     estimator = BlurImuEstimator(network, options.estimator)
-    follows = False
     for i, starts, wanted in _in_order(reported, WARM_UP_FRAMES, progress):
         if starts:
             estimator.reset()
-            follows = False
         entry = sequence.frames[i]
         frame = Frame(read_image(entry.image), sequence.camera, entry.stamp_ns, float(exposure_s[i]))
         start = time.perf_counter()
@@ -143,14 +142,13 @@ def _as_the_node(
         latency_ms = (time.perf_counter() - start) * 1e3
         prediction = estimator.last_prediction
         if wanted and prediction is not None:
-            revised = estimator.revised() if follows and options.estimator.use_next_frame else None
+            revised = estimator.revised() if options.estimator.use_next_frame else None
             yield (
                 i,
                 Measurement(
                     **_answer(estimate), latency_ms=latency_ms, prediction=prediction, revised=revised
                 ),
             )
-        follows = wanted
 
 
 def _answer(estimate: Estimate) -> dict[str, Any]:

@@ -169,6 +169,14 @@ def test_the_next_frame_tells_the_sign_of_the_first(tmp_path: Path) -> None:
     assert entry["frames"] == 8
 
 
+def test_the_next_frame_is_refused_where_it_would_be_ignored(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = turning_sequence(tmp_path / "s")
+    assert main(["evaluate", str(folder), "--direction", "oracle", "--use-next-frame"]) != 0
+    assert "--use-next-frame" in capfd.readouterr().err
+
+
 def test_several_sequences_are_pooled(tmp_path: Path) -> None:
     exact, double = sequence(tmp_path / "a"), sequence(tmp_path / "b", scale=2.0)
     result = evaluate(exact, double, "--model", network(tmp_path), "--direction", "oracle")

@@ -141,17 +141,20 @@ def write_calibration(path: Path, calibration: dict) -> None:
     temporary = path.with_suffix(".tmp")
     onnx.save(model, temporary)
     os.replace(temporary, path)
-    manifest = path.with_name("manifest.yaml")
-    known = (yaml.safe_load(manifest.read_text()) or {}).get("models") or {} if manifest.exists() else {}
-    if entry := known.get(path.stem):
+    if entry := manifest_models(path.with_name("manifest.yaml")).get(path.stem):
         write_manifest_entry(path, (entry["width"], entry["height"]), entry["size"])
+
+
+def manifest_models(manifest: Path) -> dict[str, dict]:
+    """Entries of a manifest by name; none where there is no manifest yet."""
+    content = yaml.safe_load(manifest.read_text()) if manifest.exists() else None
+    return (content or {}).get("models") or {}
 
 
 def write_manifest_entry(path: Path, size: tuple[int, int], size_name: str) -> None:
     """Add or replace the file's entry, with its SHA-256, in the manifest beside it."""
     manifest = path.with_name("manifest.yaml")
-    content = yaml.safe_load(manifest.read_text()) if manifest.exists() else None
-    models = (content or {}).get("models") or {}
+    models = manifest_models(manifest)
     models[path.stem] = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
