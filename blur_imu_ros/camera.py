@@ -127,5 +127,6 @@ class CanonicalView:
 
 def _keeps_orientation(source: np.ndarray) -> np.ndarray:
     """bool [H, W]: where the map [H, W, 2] does not mirror its neighbourhood, as one that folds over does."""
-    down, across = np.gradient(source, axis=(0, 1))
+    near_enough: np.ndarray = source.astype(np.float32)
+    down, across = np.gradient(near_enough, axis=(0, 1))
     return across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0] > 0

@@ -190,7 +190,7 @@ class BlurImuEstimator:
                 np.abs(self._y) <= spec.height / 2 - border
             )
             valid = view.valid_on_grid(spec.stride).ravel() & inside
-            maximum = self.options.solver.max_points
+            maximum = self.options.solver.sample_size(spec.independent_fraction, self._x.size)
             self._points = PointGeometry(self._x, self._y, view.focal_px, valid, maximum)
             self._outside = np.where(view.valid, 0, np.nan).astype(np.float32)
             self._camera_key, self.last_view = key, view

@@ -64,6 +64,7 @@ class SequenceSolver:
         self._calibration = Calibration(
             spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, spec.min_blur_px
         )
+        self._maximum = options.solver.sample_size(spec.independent_fraction, self._x.size)
         self.report_scale = REPORT_WIDTH / spec.width
 
     def predict(self, image: np.ndarray) -> Prediction:
@@ -88,7 +89,7 @@ class SequenceSolver:
             y=self._y,
             focal_px=self.view.focal_px,
             valid=self._usable,
-            maximum=maximum or self._options.max_points,
+            maximum=maximum or self._maximum,
         )
         return Prepared(points, None)
 

@@ -46,6 +46,8 @@ _SAME = 0.5
 _PULL = 2.0
 _CLEAR_FLOW2 = 16.0
 _MAXIMUM_EFFORT = 8.0
+# Where so few points err independently, more of them would say the same again.
+_ENOUGH_POINTS = 560
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class SolverOptions:
     """Options of the solve. An infinite prior turns it off and gives plain least squares.
 
     prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis; exposure_relative_sigma:
-    relative error of the exposure time; border_px: margin of the canonical view left out; max_points: a random sample of
-    this many points is used; max_iterations: of the final refinement; tukey: residuals beyond this many scales are
+    relative error of the exposure time; border_px: margin of the canonical view left out; max_points: of a larger grid a
+    random sample is used; max_iterations: of the final refinement; tukey: residuals beyond this many scales are
     rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the sigmas.
     """
 
@@ -78,6 +80,11 @@ class SolverOptions:
                 raise ConfigurationError(
                     f"solver option {name} is {getattr(self, name)}: give a finite number >= 0"
                 )
+
+    def sample_size(self, independent_fraction: float, grid_count: int) -> int:
+        """How many points of a grid of `grid_count` to solve from, given the share of them that errs independently."""
+        worthwhile = _ENOUGH_POINTS * max(1.0, independent_fraction * grid_count)
+        return int(min(self.max_points, worthwhile))
 
 
 @dataclass(frozen=True)
