@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 
@@ -15,6 +16,7 @@ from training import __main__ as training
 from training import export
 from training.export import ContractNetwork, load_network, parity
 from training.network import NetworkConfig
+from training.quantise import FLOAT_LAYERS, quantise
 from training.train import Run, TrainingConfig
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
@@ -97,6 +99,21 @@ def test_a_calibration_is_written_without_touching_the_weights(run: Run, tmp_pat
     assert (after.spec.depth_scale_sigma, after.spec.min_blur_px) == (0.25, 0.7)
     assert after.spec.training_run == before.spec.training_run
     np.testing.assert_array_equal(after.predict(noise(9)).flow, expected)
+
+
+def test_the_eight_bit_copy_keeps_contract_and_float_layers(run: Run, tmp_path: Path):
+    source, target = tmp_path / "tiny.onnx", tmp_path / "tiny_int8.onnx"
+    words = ["export", run.checkpoint, "--output", source, "--size", WIDTH, HEIGHT, "--training-run", "t8"]
+    assert training.main([str(word) for word in words]) == 0
+    quantise(source, target, [noise(seed) for seed in range(4)])
+    copy = DeployedNetwork(target, provider=Provider.CPU)
+    assert copy.spec.training_run == "t8"
+    assert np.isfinite(copy.predict(noise(9)).flow).all()
+    nodes = onnx.load(target).graph.node
+    weighted = {node.input[1]: node.name for node in nodes if node.op_type == "Conv"}
+    in_float = {name for weight, name in weighted.items() if not weight.endswith("DequantizeLinear_Output")}
+    assert len(in_float) < len(weighted) / 2
+    assert all(any(part in name for part in FLOAT_LAYERS) for name in in_float)
 
 
 def test_folding_batch_norms_changes_nothing(run: Run):

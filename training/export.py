@@ -38,7 +38,7 @@ class ContractNetwork(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return self.network(image.permute(0, 3, 1, 2).float())
+        return self.network(image.permute(0, 3, 1, 2).float())[: len(OUTPUTS)]
 
 
 def load_network(checkpoint: Path) -> FlowDepthNetwork:

@@ -1,4 +1,4 @@
-"""The flow-and-depth network: energies of blur at full resolution, a compact residual U-Net at half, answers at stride 16."""
+"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, a second along the flow it found."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from training.steered import SteeredReader
 
 FLOW_SCALE_PX = 16.0
 LUMA = (0.299, 0.587, 0.114)
@@ -151,6 +153,7 @@ class FlowDepthNetwork(nn.Module):
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
         self.flow_head = self._head(upper[0], 3)
         self.depth_head = self._head(upper[0], 2)
+        self.second_look = SteeredReader()
 
     @staticmethod
     def _head(width: int, outputs: int) -> nn.Sequential:
@@ -159,7 +162,21 @@ class FlowDepthNetwork(nn.Module):
         nn.init.zeros_(last.bias)
         return nn.Sequential(conv(width, width), nn.ReLU(), last)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The four outputs; after them the first look's own flow and ln sigma, which training judges too."""
+        q, log_sigma, *depth = self.first_look(image)
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            luma = luma_of(image)
+        better, better_log_sigma = self.second_look(luma, q.detach(), log_sigma.detach())
+        return better, better_log_sigma, *depth, q, log_sigma
+
+    def hold_first_look(self) -> None:
+        """Train the second look alone: everything else keeps its weights and the statistics of its batch norms."""
+        for name, child in self.named_children():
+            if name != "second_look":
+                child.eval().requires_grad_(False)
+
+    def first_look(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             energies = self.energies(luma_of(image))
         planes = normalised_input(F.avg_pool2d(image, 2))

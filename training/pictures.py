@@ -42,7 +42,7 @@ def depth_colours(inverse_depth: np.ndarray) -> np.ndarray:
 def sheet(model: nn.Module, batch: Batch) -> np.ndarray:
     """RGB uint8 picture, one sample a row: COLUMNS from left to right. Depth without a true scale is left dark."""
     model.eval()
-    q, _, inverse_depth, _ = (output.cpu().numpy() for output in model(batch.image))
+    q, _, inverse_depth, *_ = (output.cpu().numpy() for output in model(batch.image))
     true_q = double_angle(batch.labels.flow).permute(0, 3, 1, 2).cpu().numpy()
     true_depth, metric = batch.labels.inverse_depth.cpu().numpy(), batch.labels.metric.cpu().numpy()
     images = batch.image.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)

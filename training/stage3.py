@@ -112,7 +112,7 @@ def stage3_loss(
     labels: Labels, batch: RealBatch, outputs: tuple[Tensor, ...], start: tuple[Tensor, ...], keep: float
 ) -> dict[str, Tensor]:
     """Losses: `velocity` through the solve, `drift` from the starting network's outputs, and their sum `total`."""
-    q, q_log_sigma, inverse_depth, depth_log_sigma = outputs
+    q, q_log_sigma, inverse_depth, depth_log_sigma = outputs[:4]
     masked = q_log_sigma + UNSEEN * batch.unseen
     velocity = velocity_loss(labels, velocity_error(labels, q, masked, inverse_depth, depth_log_sigma))
     relative, relative_start = (x[3] - torch.log(x[2]) for x in (outputs, start))

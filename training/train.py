@@ -25,7 +25,10 @@ from training.validate import validate
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well."""
+    """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well.
+
+    With a `first_look_weight` of zero only the second look learns.
+    """
 
     steps: int = 20000
     batch: int = 16
@@ -33,6 +36,7 @@ class TrainingConfig:
     velocity_from: float = 0.15
     velocity_weight: float = 1.0
     depth_weight: float = 2.0
+    first_look_weight: float = 1.0
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-3
     seed: int = 1
@@ -65,12 +69,14 @@ def batch_loss(
 ) -> dict[str, torch.Tensor]:
     """The losses by name; `total` is what is minimised."""
     with torch.autocast(batch.image.device.type, dtype=torch.bfloat16):
-        q, q_log_sigma, inverse_depth, depth_log_sigma = model(batch.image)
+        q, q_log_sigma, inverse_depth, depth_log_sigma, *first = model(batch.image)
     losses = {
         "flow": flow_loss(batch.labels, q, q_log_sigma, likelihood=with_velocity),
+        "first": flow_loss(batch.labels, *first, likelihood=with_velocity),
         "depth": depth_loss(batch.labels, inverse_depth, depth_log_sigma),
     }
     losses["total"] = losses["flow"] + config.depth_weight * losses["depth"]
+    losses["total"] = losses["total"] + config.first_look_weight * losses["first"]
     if with_velocity:
         error = velocity_error(batch.labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
         losses["velocity"] = velocity_loss(batch.labels, error)
@@ -184,6 +190,8 @@ def train(
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(config, state.step)
         model.train()
+        if config.first_look_weight == 0:
+            state.model.hold_first_look()
         losses = batch_loss(model, batch, config, state.step >= config.velocity_from * config.steps)
         losses["total"].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)

@@ -23,7 +23,7 @@ def validate(
         height, width = samples[0][0].shape[:2]
         batch = assemble(samples, (0, 0), (height, width)).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            q, q_log_sigma, inverse_depth, depth_log_sigma = model(batch.image)
+            q, q_log_sigma, inverse_depth, depth_log_sigma, *_ = model(batch.image)
         labels = batch.labels
         error = (double_angle(labels.flow).permute(0, 3, 1, 2) - q).norm(dim=1)
         flow_error.append(error.flatten(1).median(1).values)

@@ -1,0 +1,138 @@
+"""The second look: patches that turn and scale with the flow, and what a blurred picture has lost in them."""
+# ruff: noqa: E402  the modules below need torch
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
+
+from training.batches import Batch
+from training.losses import make_labels
+from training.network import FlowDepthNetwork, NetworkConfig
+from training.patches import FlowPatches, half_sizes, length_of
+from training.steered import SteeredReader
+from training.train import TrainingConfig, batch_loss
+
+WIDTH, HEIGHT, CELL = 256, 192, 32
+TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
+
+
+def steady(
+    length: float, angle: float, rows: int = HEIGHT // CELL, columns: int = WIDTH // CELL
+) -> torch.Tensor:
+    """q [1,2,rows,columns] of one flow for the whole picture."""
+    q = length * torch.tensor([math.cos(2 * angle), math.sin(2 * angle)])
+    return q.view(1, 2, 1, 1).expand(1, 2, rows, columns).contiguous()
+
+
+def blurred_noise(length: int, seed: int = 0) -> torch.Tensor:
+    """Luma [1,1,H,W] of noise smeared over `length` pixels to the right."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 40, (HEIGHT, WIDTH + length))
+    luma = np.mean([noise[:, k : k + WIDTH] for k in range(length)], axis=0) * math.sqrt(length) + 128
+    return torch.from_numpy(luma.astype(np.float32))[None, None]
+
+
+def test_all_sizes_lie_beside_each_other():
+    luma = torch.rand(2, 1, 64, 128)
+    atlas = half_sizes(luma)
+    assert atlas.shape == (2, 1, 64, 192)
+    torch.testing.assert_close(atlas[..., :128], luma)
+    for top, size in ((0, 32), (32, 16), (48, 8)):
+        small = torch.nn.functional.avg_pool2d(luma, 64 // size)
+        torch.testing.assert_close(atlas[..., top : top + size, 128 : 128 + 2 * size], small)
+
+
+@pytest.mark.parametrize("length", [3.0, 8.0, 12.0, 30.0, 50.0])
+@pytest.mark.parametrize("angle", [0.0, 0.5, 1.4, -0.7])
+def test_a_patch_lies_along_the_flow(length: float, angle: float):
+    patches_of = FlowPatches()
+    y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
+    patches = patches_of((0.5 * x + 0.2 * y).float()[None, None], steady(length, angle))
+    middle = 3 * (WIDTH // CELL) + 4
+    centre = np.array([4.5 * CELL, 3.5 * CELL])
+    step = max(length, patches_of.SHORTEST) / patches_of.STEPS
+    # A direction and its opposite are the same flow: the patch may lie either way round.
+    along = step * np.array([math.cos(angle), math.sin(angle)])
+    along *= 1 if along[0] > 0 else -1
+    across = np.array([-along[1], along[0]])
+    reach = patches_of.along.numpy()[:, None] * along + patches_of.across.numpy()[:, None] * across
+    expected = (centre + reach) @ [0.5, 0.2]
+    inside = np.all((centre + reach > 8) & (centre + reach < [WIDTH - 8, HEIGHT - 8]), axis=1)
+    np.testing.assert_allclose(patches[0, middle].numpy()[inside], expected[inside], atol=0.02)
+
+
+@pytest.mark.parametrize("length", [12, 24, 40])
+def test_waves_that_fit_into_the_flow_are_lost(length: int):
+    reader = SteeredReader(width=8)
+    energy, _ = reader.energies(blurred_noise(length), steady(length, 0.0))
+    # Waves straight along the flow: the middle one of seven across, twelve along.
+    straight = energy[0, 36:48].mean(dim=(1, 2)).detach()
+    per_length = np.array([*(np.arange(8) * 0.25 + 0.125), 2.25, 2.75, 3.25, 3.75])
+    sharp = reader.energies(blurred_noise(1), steady(length, 0.0))[0][0, 36:48].mean(dim=(1, 2)).detach()
+    left = (straight / sharp).numpy()
+    lost, kept = left[np.abs(per_length - 1) < 0.2], left[np.abs(per_length - 1.5) < 0.2]
+    assert lost.max() < 0.1 * left[0]
+    assert lost.min() < 0.8 * kept.max()
+
+
+def test_a_picture_turned_with_its_flow_shows_the_same():
+    reader = SteeredReader(width=8)
+    luma = blurred_noise(20)[..., :HEIGHT]
+    upright, _ = reader.energies(luma, steady(20.0, 0.0, 6, 6))
+    turned, _ = reader.energies(luma.rot90(-1, (2, 3)), steady(20.0, math.pi / 2, 6, 6))
+    torch.testing.assert_close(turned.rot90(1, (2, 3)), upright, rtol=1e-3, atol=1e-4)
+
+
+def test_untrained_it_leaves_the_first_reading():
+    reader = SteeredReader().eval()
+    q = steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16)
+    with torch.no_grad():
+        better, log_sigma = reader(blurred_noise(20), q, torch.zeros_like(q[:, :1]))
+    torch.testing.assert_close(better, q)
+    assert log_sigma.shape == (1, 1, HEIGHT // 16, WIDTH // 16)
+
+
+def test_it_learns_to_mend_a_wrong_gain():
+    torch.manual_seed(0)
+    reader = SteeredReader(width=16).eval()
+    optimiser = torch.optim.Adam(reader.parameters(), lr=3e-3)
+    lengths = (10, 16, 24, 36)
+    pictures = torch.cat([blurred_noise(length, seed=length) for length in lengths])
+    truth = torch.cat([steady(length, 0.0, HEIGHT // 16, WIDTH // 16) for length in lengths])
+
+    def error(gain: torch.Tensor) -> torch.Tensor:
+        better, _ = reader(pictures, gain.view(-1, 1, 1, 1) * truth, torch.zeros_like(truth[:, :1]))
+        return (length_of(better - truth) / length_of(truth)).mean()
+
+    held_out = torch.tensor([0.75, 1.3, 0.8, 1.25])
+    before = float(error(held_out).detach())
+    for _ in range(100):
+        optimiser.zero_grad()
+        error(torch.exp(0.3 * torch.randn(4))).backward()
+        optimiser.step()
+    assert float(error(held_out).detach()) < 0.5 * before
+
+
+def test_the_second_look_can_be_taught_alone():
+    torch.manual_seed(0)
+    network = FlowDepthNetwork(TINY)
+    focal_px = torch.tensor([200.0, 200.0])
+    twist = torch.tensor([[0.02, 0.05, 0.01, 0.0, 0.0, 0.0]] * 2)
+    labels = make_labels(
+        twist, torch.full((2, 12, 16), 0.5), torch.ones(2, dtype=torch.bool), focal_px, 200.0, 16
+    )
+    batch = Batch(blurred_noise(12).expand(2, 3, HEIGHT, WIDTH).contiguous(), labels, 200.0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    config = TrainingConfig(first_look_weight=0.0)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    for _ in range(2):
+        network.train()
+        network.hold_first_look()
+        batch_loss(network, batch, config, with_velocity=True)["total"].backward()
+        optimiser.step()
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("second_look.") for name in changed)

@@ -1,0 +1,112 @@
+"""The second look: patches laid along the flow that was read first, and measured in units of its own length.
+
+Blurred along its flow, a picture has lost the waves that fit into the flow's length once, twice, three times. In a patch turned
+into the flow's direction and scaled to its length those gaps lie in the same places for every motion: where they are found
+instead tells by how much the first reading was too long, too short or turned.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.patches import FlowPatches, length_of
+
+
+def smoothed(q: Tensor, cells: int) -> Tensor:
+    """Mean of q over squares of `cells`, then over those and their neighbours: where blur is short single directions mean little,
+    and patches of one direction can be compared."""
+    return F.avg_pool2d(F.avg_pool2d(q, cells), 3, 1, 1, count_include_pad=False)
+
+
+def about_centre(direction: Tensor) -> Tensor:
+    """Double-angle direction [B,2,h,w] seen from the picture's middle, and how far from there [B,3,h,w]: roll goes around it."""
+    rows, columns = (int(n) for n in direction.shape[-2:])
+    y = torch.arange(rows, dtype=torch.float32, device=direction.device)[:, None] - (rows - 1) / 2
+    x = torch.arange(columns, dtype=torch.float32, device=direction.device) - (columns - 1) / 2
+    square = (x * x + y * y).clamp(min=1e-3)
+    cos, sin = (x * x - y * y) / square, 2 * x * y / square
+    u, v = direction[:, :1], direction[:, 1:]
+    far = (torch.sqrt(square) / 8 - 1).expand_as(u)
+    return torch.cat((u * cos + v * sin, v * cos - u * sin, far), dim=1)
+
+
+def disturbed(q: Tensor) -> Tensor:
+    """A first reading as it might have been, of another gain and direction, in part common to the image."""
+    batch, _, rows, columns = q.shape
+
+    def errors(common: float, local: float) -> Tensor:
+        smooth = F.interpolate(
+            torch.randn(batch, 1, 4, 5, device=q.device), size=(rows, columns), mode="bicubic"
+        )
+        return common * torch.randn(batch, 1, 1, 1, device=q.device) + local * smooth
+
+    some = 0.8 * (torch.rand(batch, 1, 1, 1, device=q.device) < 0.7)
+    turn = 2 * errors(0.15, 0.15) * some
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    turned = torch.cat((cos * q[:, :1] - sin * q[:, 1:], sin * q[:, :1] + cos * q[:, 1:]), dim=1)
+    few = 2.4 * (torch.rand(batch, 1, 1, 1, device=q.device) < 0.3)
+    return turned * torch.exp(errors(0.3, 0.2) * some) + few * torch.randn(batch, 2, 1, 1, device=q.device)
+
+
+class SteeredReader(nn.Module):
+    """Luma [B,1,H,W] in 0..255, a first q [B,2,h,w] px and its ln sigma [B,1,h,w] -> a better q and its ln sigma."""
+
+    # A patch for each square of so many answers.
+    CELLS = 2
+    # Contrast below which a patch is weak, in grey levels, and energy that is nothing beside a patch's own of about 1.
+    CONTRAST, FLOOR = 2.0, 1e-4
+
+    def __init__(self, width: int = 128) -> None:
+        super().__init__()
+        self.patches = FlowPatches()
+        self.projection = nn.Parameter(self.patches.waves())
+        waves = self.projection.shape[1] // 2
+        features = 3 * waves + 9
+        self.norm = nn.BatchNorm2d(features, momentum=0.03)
+        self.mix = nn.Sequential(nn.Conv2d(features, width, 1), nn.ReLU())
+        self.whole = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
+        nn.init.zeros_(self.whole[2].weight)
+        self.around = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
+        )
+        self.answer = nn.Conv2d(width, 3, 1)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)
+
+    def energies(self, luma: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies of the waves [B,waves,h,w] in patches of unit contrast, and ln of that contrast [B,1,h,w]."""
+        shape = tuple(int(q.shape[k]) for k in (0, 2, 3))
+        patches = self.patches(luma, q)
+        patches = patches - patches.mean(dim=2, keepdim=True)
+        contrast = torch.sqrt((patches * patches).mean(dim=2, keepdim=True) + self.CONTRAST**2)
+        cosines, sines = ((patches / contrast) @ self.projection).chunk(2, dim=-1)
+        energy = (cosines * cosines + sines * sines).transpose(1, 2)
+        return energy.reshape(shape[0], -1, *shape[1:]), torch.log(contrast).view(shape[0], 1, *shape[1:])
+
+    def evidence(self, energy: Tensor) -> list[Tensor]:
+        """ln of the energies [B,waves,h,w] of a patch, of it with its neighbours, and of the whole image."""
+        near = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
+        whole = energy.mean(dim=(2, 3), keepdim=True).expand_as(energy)
+        return [torch.log(energies + self.FLOOR) for energies in (energy, near, whole)]
+
+    def forward(self, luma: Tensor, q: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
+        q = disturbed(q) if self.training else q
+        with torch.autocast(luma.device.type, enabled=False):
+            steer = smoothed(q, self.CELLS)
+            raw = length_of(steer)
+            length, direction = raw.clamp(FlowPatches.SHORTEST, FlowPatches.LONGEST), steer / raw
+            energy, contrast = self.energies(luma, steer)
+            first = (contrast, torch.log(length), torch.log(raw + 0.3), F.avg_pool2d(log_sigma, self.CELLS))
+            features = (*self.evidence(energy), *first, direction, about_centre(direction))
+        x = self.mix(self.norm(torch.cat(features, dim=1)))
+        x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
+        answer = self.answer(x + self.around(x)).float()
+        across = torch.cat((-direction[:, 1:], direction[:, :1]), dim=1)
+        change = length * (answer[:, :1] * direction + answer[:, 1:2] * across)
+        sigma = torch.log(length) + answer[:, 2:].clamp(-5, 2) - 1.5
+        answer = F.interpolate(
+            torch.cat((change, sigma), dim=1), scale_factor=self.CELLS, mode="bilinear", align_corners=False
+        )
+        return q + answer[:, :2], answer[:, 2:]
