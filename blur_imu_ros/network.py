@@ -165,7 +165,9 @@ def _options(threads: int, spinning: bool) -> onnxruntime.SessionOptions:
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     # Dark images drive activations into denormal numbers, which some processors compute many times slower.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    # Threads wait for each other awake while the network runs, two milliseconds faster on two cores, and sleep between frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "0" if spinning else "1")
     return options
 
 

@@ -38,7 +38,7 @@ class _Stage(NamedTuple):
     survivors: int
 
 
-_SEARCH = (_Stage(100, 3, 5), _Stage(250, 2, 3))
+_SEARCH = (_Stage(100, 2, 5), _Stage(250, 2, 3))
 _SEARCH_TUKEY = 3.0
 _WITHIN_REACH = 20.0
 _SAME = 0.5

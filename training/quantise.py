@@ -1,4 +1,4 @@
-"""Eight-bit copy of an exported network for CPUs: most convolutions in int8, energies and last layers in float."""
+"""Eight-bit copy of an exported network for CPUs: most convolutions in int8, first and last layers in float."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from training.batches import Shards
 from training.export import OUTPUTS, write_manifest_entry
 
-FLOAT_LAYERS = ("/energies/", "/context/", "/whole/", "/flow_head.2/", "/depth_head.2/", "/answer/")
+FLOAT_LAYERS = (
+    "/energies/",
+    "/context/",
+    "/stem/",
+    "/products/",
+    "/whole/",
+    "/flow_head.2/",
+    "/depth_head.2/",
+    "/answer/",
+)
 
 
 class SampleReader(CalibrationDataReader):
