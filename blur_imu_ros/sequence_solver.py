@@ -94,7 +94,7 @@ class SequenceSolver:
         return Prepared(points, None)
 
     def prepare_for_fit(self, prediction: Prediction) -> Prepared:
-        """As prepare, thinned: a fit keeps many frames in memory and solves each many times."""
+        """As prepare, with FIT_POINTS at most: a fit keeps many frames in memory and solves each many times."""
         return self.prepare(prediction, FIT_POINTS)
 
     def solve(self, prepared: Prepared, exposure_s: float) -> Solved:

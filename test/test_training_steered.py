@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 from training.batches import Batch
 from training.losses import make_labels
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.patches import FlowPatches, half_sizes, length_of
-from training.steered import SteeredReader
+from training.patches import half_sizes
+from training.steered import SteeredReader, length_of
 from training.train import TrainingConfig, batch_loss
 
 WIDTH, HEIGHT, CELL = 256, 192, 32
@@ -48,17 +48,18 @@ def test_all_sizes_lie_beside_each_other():
 @pytest.mark.parametrize("length", [3.0, 8.0, 12.0, 30.0, 50.0])
 @pytest.mark.parametrize("angle", [0.0, 0.5, 1.4, -0.7])
 def test_a_patch_lies_along_the_flow(length: float, angle: float):
-    patches_of = FlowPatches()
+    reader = SteeredReader(width=8)
+    _, scale, direction = reader.steering(steady(length, angle))
     y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
-    patches = patches_of((0.5 * x + 0.2 * y).float()[None, None], steady(length, angle))
+    patches = reader.patches((0.5 * x + 0.2 * y).float()[None, None], scale, direction)
     middle = 3 * (WIDTH // CELL) + 4
     centre = np.array([4.5 * CELL, 3.5 * CELL])
-    step = max(length, patches_of.SHORTEST) / patches_of.STEPS
+    step = max(length, reader.SHORTEST) / reader.patches.STEPS
     # A direction and its opposite are the same flow: the patch may lie either way round.
     along = step * np.array([math.cos(angle), math.sin(angle)])
     along *= 1 if along[0] > 0 else -1
     across = np.array([-along[1], along[0]])
-    reach = patches_of.along.numpy()[:, None] * along + patches_of.across.numpy()[:, None] * across
+    reach = reader.patches.along.numpy()[:, None] * along + reader.patches.across.numpy()[:, None] * across
     expected = (centre + reach) @ [0.5, 0.2]
     inside = np.all((centre + reach > 8) & (centre + reach < [WIDTH - 8, HEIGHT - 8]), axis=1)
     np.testing.assert_allclose(patches[0, middle].numpy()[inside], expected[inside], atol=0.02)
@@ -67,11 +68,15 @@ def test_a_patch_lies_along_the_flow(length: float, angle: float):
 @pytest.mark.parametrize("length", [12, 24, 40])
 def test_waves_that_fit_into_the_flow_are_lost(length: int):
     reader = SteeredReader(width=8)
-    energy, _ = reader.energies(blurred_noise(length), steady(length, 0.0))
+    energy, _ = reader.energies(blurred_noise(length), *reader.steering(steady(length, 0.0))[1:])
     # Waves straight along the flow: the middle one of seven across, twelve along.
     straight = energy[0, 36:48].mean(dim=(1, 2)).detach()
     per_length = np.array([*(np.arange(8) * 0.25 + 0.125), 2.25, 2.75, 3.25, 3.75])
-    sharp = reader.energies(blurred_noise(1), steady(length, 0.0))[0][0, 36:48].mean(dim=(1, 2)).detach()
+    sharp = (
+        reader.energies(blurred_noise(1), *reader.steering(steady(length, 0.0))[1:])[0][0, 36:48]
+        .mean(dim=(1, 2))
+        .detach()
+    )
     left = (straight / sharp).numpy()
     lost, kept = left[np.abs(per_length - 1) < 0.2], left[np.abs(per_length - 1.5) < 0.2]
     assert lost.max() < 0.1 * left[0]
@@ -81,8 +86,8 @@ def test_waves_that_fit_into_the_flow_are_lost(length: int):
 def test_a_picture_turned_with_its_flow_shows_the_same():
     reader = SteeredReader(width=8)
     luma = blurred_noise(20)[..., :HEIGHT]
-    upright, _ = reader.energies(luma, steady(20.0, 0.0, 6, 6))
-    turned, _ = reader.energies(luma.rot90(-1, (2, 3)), steady(20.0, math.pi / 2, 6, 6))
+    upright, _ = reader.energies(luma, *reader.steering(steady(20.0, 0.0, 6, 6))[1:])
+    turned, _ = reader.energies(luma.rot90(-1, (2, 3)), *reader.steering(steady(20.0, math.pi / 2, 6, 6))[1:])
     torch.testing.assert_close(turned.rot90(1, (2, 3)), upright, rtol=1e-3, atol=1e-4)
 
 

@@ -164,9 +164,9 @@ class FlowDepthNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """The four outputs; after them the first look's own flow and ln sigma, which training judges too."""
-        q, log_sigma, *depth = self.first_look(image)
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             luma = luma_of(image)
+        q, log_sigma, *depth = self.first_look(image, luma)
         better, better_log_sigma = self.second_look(luma, q.detach(), log_sigma.detach())
         return better, better_log_sigma, *depth, q, log_sigma
 
@@ -176,9 +176,9 @@ class FlowDepthNetwork(nn.Module):
             if name != "second_look":
                 child.eval().requires_grad_(False)
 
-    def first_look(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def first_look(self, image: Tensor, luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            energies = self.energies(luma_of(image))
+            energies = self.energies(luma)
         planes = normalised_input(F.avg_pool2d(image, 2))
         x = self.stem(planes)
         x = torch.cat((F.relu(x), self.products(x)), dim=1)

@@ -20,18 +20,11 @@ def half_sizes(luma: Tensor) -> Tensor:
     return torch.cat((luma, F.pad(torch.cat(column, dim=2), (0, 0, 0, height - filled))), dim=3)
 
 
-def length_of(q: Tensor) -> Tensor:
-    """Length [B,1,h,w] of q [B,2,h,w], never zero."""
-    return torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
-
-
 class FlowPatches(nn.Module):
-    """Luma [B,1,H,W] and q [B,2,h,w] px -> patches [B,h*w,ALONG*ACROSS], each around the middle of its cell."""
+    """Luma [B,1,H,W] -> patches [B,h*w,ALONG*ACROSS], each around the middle of its cell."""
 
     # Samples of a patch, along and across the flow; so many of them make up its length.
     ALONG, ACROSS, STEPS = 33, 9, 8
-    # Flows are taken to be this long, in pixels, where patches are laid.
-    SHORTEST, LONGEST = 8.0, 112.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,21 +46,19 @@ class FlowPatches(nn.Module):
         waves = (waves / waves.norm(dim=0)).view(self.ACROSS, self.ALONG, -1)
         return (waves - waves.roll(-1, 1)).flatten(0, 1)
 
-    def forward(self, luma: Tensor, q: Tensor) -> Tensor:
-        """Patches [B,h*w,ALONG*ACROSS] of luma, turned and scaled to q [B,2,h,w]; taken from the size in which its steps are
-        about a pixel."""
+    def forward(self, luma: Tensor, length: Tensor, direction: Tensor) -> Tensor:
+        """Patches scaled to a length [B,1,h,w] px and turned to a double-angle direction [B,2,h,w] of unit length; taken from
+        the size of luma in which their steps are about a pixel."""
         height, width = (int(n) for n in luma.shape[-2:])
-        rows, columns = (int(n) for n in q.shape[-2:])
-        raw = length_of(q)
-        step = raw.clamp(self.SHORTEST, self.LONGEST) / self.STEPS
-        double = q[:, :1] / raw
+        rows, columns = (int(n) for n in length.shape[-2:])
+        step, double = length / self.STEPS, direction[:, :1]
         cos = torch.sqrt((0.5 + 0.5 * double).clamp(min=0.0))
-        sin = torch.sqrt((0.5 - 0.5 * double).clamp(min=0.0)) * torch.where(q[:, 1:] < 0, -1.0, 1.0)
+        sin = torch.sqrt((0.5 - 0.5 * double).clamp(min=0.0)) * torch.where(direction[:, 1:] < 0, -1.0, 1.0)
         half, quarter, eighth = ((step > limit).float() for limit in (1.4, 2.8, 5.6))
         shrink = 1 + half + 2 * quarter + 4 * eighth
         left, top = width * half, height / 2 * quarter + height / 4 * eighth
-        x = (torch.arange(columns, dtype=torch.float32, device=q.device) + 0.5) * (width / columns)
-        y = (torch.arange(rows, dtype=torch.float32, device=q.device) + 0.5) * (height / rows)
+        x = (torch.arange(columns, dtype=torch.float32, device=luma.device) + 0.5) * (width / columns)
+        y = (torch.arange(rows, dtype=torch.float32, device=luma.device) + 0.5) * (height / rows)
         x, y, shrink, left, top, u, v = (
             plane.flatten(1)[..., None]
             for plane in (

@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.patches import FlowPatches, length_of
+from training.patches import FlowPatches
+
+
+def length_of(q: Tensor) -> Tensor:
+    """Length [B,1,h,w] of q [B,2,h,w], never zero."""
+    return torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
 
 
 def smoothed(q: Tensor, cells: int) -> Tensor:
@@ -53,6 +58,8 @@ def disturbed(q: Tensor) -> Tensor:
 class SteeredReader(nn.Module):
     """Luma [B,1,H,W] in 0..255, a first q [B,2,h,w] px and its ln sigma [B,1,h,w] -> a better q and its ln sigma."""
 
+    # Flows are taken to be this long, in pixels, where patches are laid.
+    SHORTEST, LONGEST = 8.0, 112.0
     # A patch for each square of so many answers.
     CELLS = 2
     # Contrast below which a patch is weak, in grey levels, and energy that is nothing beside a patch's own of about 1.
@@ -75,10 +82,15 @@ class SteeredReader(nn.Module):
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
 
-    def energies(self, luma: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    def steering(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Length of q [B,1,h,w], the length that patches are scaled to, and the direction [B,2,h,w] they are turned to."""
+        raw = length_of(q)
+        return raw, raw.clamp(self.SHORTEST, self.LONGEST), q / raw
+
+    def energies(self, luma: Tensor, length: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Energies of the waves [B,waves,h,w] in patches of unit contrast, and ln of that contrast [B,1,h,w]."""
-        shape = tuple(int(q.shape[k]) for k in (0, 2, 3))
-        patches = self.patches(luma, q)
+        shape = tuple(int(length.shape[k]) for k in (0, 2, 3))
+        patches = self.patches(luma, length, direction)
         patches = patches - patches.mean(dim=2, keepdim=True)
         contrast = torch.sqrt((patches * patches).mean(dim=2, keepdim=True) + self.CONTRAST**2)
         cosines, sines = ((patches / contrast) @ self.projection).chunk(2, dim=-1)
@@ -95,9 +107,8 @@ class SteeredReader(nn.Module):
         q = disturbed(q) if self.training else q
         with torch.autocast(luma.device.type, enabled=False):
             steer = smoothed(q, self.CELLS)
-            raw = length_of(steer)
-            length, direction = raw.clamp(FlowPatches.SHORTEST, FlowPatches.LONGEST), steer / raw
-            energy, contrast = self.energies(luma, steer)
+            raw, length, direction = self.steering(steer)
+            energy, contrast = self.energies(luma, length, direction)
             first = (contrast, torch.log(length), torch.log(raw + 0.3), F.avg_pool2d(log_sigma, self.CELLS))
             features = (*self.evidence(energy), *first, direction, about_centre(direction))
         x = self.mix(self.norm(torch.cat(features, dim=1)))
