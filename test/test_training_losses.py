@@ -10,12 +10,13 @@ from blur_imu_ros import motion_field
 from training.batches import MIRROR_X, MIRROR_Y
 from training.losses import (
     Labels,
+    covariance_loss,
     depth_loss,
     double_angle,
     flow_loss,
     make_labels,
     predicted_flow,
-    velocity_error,
+    solve_at_truth,
     velocity_loss,
 )
 
@@ -78,7 +79,7 @@ def test_double_angle_is_the_one_of_the_package():
 
 
 def test_a_perfect_prediction_has_no_velocity_error(labels: Labels):
-    error = velocity_error(labels, *perfect(labels))
+    error = solve_at_truth(labels, *perfect(labels))[0]
     assert error.abs().max() < 1e-5
     assert velocity_loss(labels, error) == pytest.approx(0.1 + 0.05, abs=2e-3)  # the smoothing's own floor
 
@@ -90,7 +91,7 @@ def test_the_error_is_the_difference_of_the_motion_that_was_seen(labels: Labels,
     step[axis] = 2e-4
     _, sigma, depth, depth_sigma = perfect(labels)
     seen = double_angle(predicted_flow(labels, labels.inverse_depth, labels.twist + step))
-    error = velocity_error(labels, seen.permute(0, 3, 1, 2), sigma, depth, depth_sigma)
+    error, _ = solve_at_truth(labels, seen.permute(0, 3, 1, 2), sigma, depth, depth_sigma)
     np.testing.assert_allclose(error.numpy(), np.tile(step.numpy(), (2, 1)), atol=1.5e-5)
 
 
@@ -100,7 +101,7 @@ def test_the_loss_does_not_know_the_sign(labels: Labels):
     outputs[0] = outputs[0] * 1.1
     for loss in (
         lambda it: flow_loss(it, outputs[0], outputs[1], True),
-        lambda it: velocity_error(it, *outputs).abs().sum(),
+        lambda it: solve_at_truth(it, *outputs)[0].abs().sum(),
     ):
         assert loss(labels).item() == pytest.approx(loss(back).item(), rel=1e-4)
 
@@ -111,7 +112,7 @@ def test_admitted_depth_errors_leave_rotation_alone(labels: Labels):
     slope = torch.linspace(-0.5, 0.5, COLUMNS)
     wrong = depth * torch.exp(slope)
     admitted, denied = (
-        velocity_error(labels, q, sigma, wrong, torch.log(share * wrong))[:, :3].norm()
+        solve_at_truth(labels, q, sigma, wrong, torch.log(share * wrong))[0][:, :3].norm()
         for share in (0.3, 1e-3)
     )
     assert admitted < 0.5 * denied
@@ -119,16 +120,37 @@ def test_admitted_depth_errors_leave_rotation_alone(labels: Labels):
 
 def test_without_information_the_answer_is_the_prior(labels: Labels):
     q, sigma, depth, depth_sigma = perfect(labels)
-    error = velocity_error(labels, q, sigma + 20, depth, depth_sigma)
+    error, _ = solve_at_truth(labels, q, sigma + 20, depth, depth_sigma)
     np.testing.assert_allclose(
         error.numpy(), -TWISTS, atol=1e-4
     )  # it reads zero, so it errs by the whole truth
 
 
+def test_the_likeliest_covariance_is_the_honest_one(labels: Labels):
+    """Errors of two units per axis: stated as one, two and four, two is likeliest."""
+    error = torch.full((2, 6), 2.0)
+    cost = [
+        covariance_loss(labels, error, torch.eye(6).expand(2, 6, 6) / sigma**2).item() for sigma in (1, 2, 4)
+    ]
+    assert cost[1] < min(cost[0], cost[2])
+    assert cost[1] == pytest.approx(0.5 + np.log(2), abs=1e-4)
+
+
+def test_covariance_teaches_sigma_alone(labels: Labels):
+    outputs = [(part + 0.1).detach().requires_grad_() for part in perfect(labels, 0.5, 0.1)]
+    covariance_loss(labels, *solve_at_truth(labels, *outputs)).backward()
+    assert [part.grad is not None and bool(part.grad.abs().max() > 0) for part in outputs] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
 def test_every_output_is_taught(labels: Labels):
     outputs = [(part + 0.1).detach().requires_grad_() for part in perfect(labels, 0.5, 0.1)]
     q, sigma, depth, depth_sigma = outputs
-    velocity = velocity_loss(labels, velocity_error(labels, *outputs))
+    velocity = velocity_loss(labels, solve_at_truth(labels, *outputs)[0])
     (flow_loss(labels, q, sigma, True) + depth_loss(labels, depth, depth_sigma) + velocity).backward()
     for part in outputs:
         assert torch.isfinite(part.grad).all()
@@ -137,7 +159,7 @@ def test_every_output_is_taught(labels: Labels):
 
 def test_velocity_teaches_flow_alone(labels: Labels):
     outputs = [(part + 0.1).detach().requires_grad_() for part in perfect(labels, 0.5, 0.1)]
-    velocity_loss(labels, velocity_error(labels, *outputs)).backward()
+    velocity_loss(labels, solve_at_truth(labels, *outputs)[0]).backward()
     assert [part.grad is not None for part in outputs] == [True, True, False, False]
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from training.asset_split import Split
@@ -18,6 +19,8 @@ from training.rooms import Room, build_room
 
 WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 NEAREST_M, MEDIAN_M = 0.35, (0.6, 5.0)
+# Share of views that a camera in motion has turned away from what it was held at, and by how much per axis (rad, m).
+GLANCES, GLANCE = 0.6, (0.4, 0.1)
 PROBE_SHRINK = 8
 TRIES = 25
 GREY = 0.18
@@ -62,6 +65,8 @@ def _write_rooms(
         renderer.load(room.scene)
         rng = np.random.default_rng((seed, index, 1))
         for view, pose in enumerate(camera_poses(room, renderer, rng, views)):
+            if rng.random() < GLANCES:
+                pose = glanced_away(pose, room, renderer, rng)
             colour, depth = renderer.render(pose, FOCAL_PX, WIDTH, HEIGHT)
             save_view(out / f"room{index:05d}_{view}.npz", exposed(colour, rng), depth, pose, index, split)
             written += 1
@@ -111,17 +116,36 @@ def camera_poses(room: Room, renderer: Renderer, rng: np.random.Generator, count
         pose = _candidate(room, rng)
         if _inside_something(room, pose[:3, 3]):
             continue
-        depth = renderer.render(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)[
-            1
-        ]
-        clear = (
-            depth.min() > NEAREST_M
-            and MEDIAN_M[0] < np.median(depth) < MEDIAN_M[1]
-            and (depth > 0.9 * FAR_M).mean() < 0.02
-        )
-        if clear and (np.std(1 / depth) > 0.03 or rng.random() < 0.2):
+        depth = _probe(renderer, pose)
+        if _clear(depth) and (np.std(1 / depth) > 0.03 or rng.random() < 0.2):
             poses.append(pose)
     return poses
+
+
+def glanced_away(pose: np.ndarray, room: Room, renderer: Renderer, rng: np.random.Generator) -> np.ndarray:
+    """A pose nearby, turned and rolled at random: often at bare walls and ceilings, as cameras see while they swing."""
+    for _ in range(TRIES):
+        change = np.eye(4)
+        change[:3, :3] = cv2.Rodrigues(rng.normal(0, GLANCE[0], 3))[0]
+        change[:3, 3] = rng.normal(0, GLANCE[1], 3)
+        turned = pose @ change
+        if not _inside_something(room, turned[:3, 3]) and _clear(_probe(renderer, turned)):
+            return turned
+    return pose
+
+
+def _probe(renderer: Renderer, pose: np.ndarray) -> np.ndarray:
+    """Depth [h,w] m of a small rendering."""
+    return renderer.render(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)[1]
+
+
+def _clear(depth: np.ndarray) -> bool:
+    """Whether a view is neither too close to something nor too far, and sees no hole."""
+    return bool(
+        depth.min() > NEAREST_M
+        and MEDIAN_M[0] < np.median(depth) < MEDIAN_M[1]
+        and (depth > 0.9 * FAR_M).mean() < 0.02
+    )
 
 
 def _candidate(room: Room, rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BETA = 0.4
-INDEPENDENT = 1 / 30
+# Share of the points that count as independent: about what calibration finds, since their errors are common to the image.
+INDEPENDENT = 1 / 1000
 PRIOR_SIGMA = (0.10, 0.03)
 
 
@@ -113,10 +114,11 @@ def depth_loss(labels: Labels, inverse_depth: Tensor, log_sigma: Tensor) -> Tens
     return (laplace(error, relative) * weight).sum() / (weight.sum() * error[0].numel()).clamp(min=1)
 
 
-def velocity_error(
+def solve_at_truth(
     labels: Labels, q: Tensor, q_log_sigma: Tensor, inverse_depth: Tensor, depth_log_sigma: Tensor
-) -> Tensor:
-    """Error [B,6] of the maximum a posteriori solve, linearised at the truth: one Gauss-Newton step away from it.
+) -> tuple[Tensor, Tensor]:
+    """Error [B,6] of the maximum a posteriori solve, linearised at the truth: one Gauss-Newton step away from it; and the
+    information [B,6,6] that the solve states, the inverse of its covariance.
 
     The weights are those of the product's solve: isotropic flow variance plus depth variance along the translational flow. No
     gradient reaches depth: with the truth in the linearisation, points put absurdly near would seem to know its direction.
@@ -141,9 +143,9 @@ def velocity_error(
     normal = INDEPENDENT * weighted.transpose(1, 2) @ design.flatten(1, 3)
     right = INDEPENDENT * weighted.transpose(1, 2) @ residual.flatten(1, 3)[..., None]
     prior = torch.diag(torch.tensor([PRIOR_SIGMA[0]] * 3 + [PRIOR_SIGMA[1]] * 3) ** -2.0).to(q.device)
-    step = torch.linalg.solve(normal + prior, right)
-    shrink = torch.linalg.solve(normal + prior, (prior @ labels.twist[..., None]))
-    return (step - shrink).view(batch, 6)
+    information = normal + prior
+    error = torch.linalg.solve(information, right - prior @ labels.twist[..., None])
+    return error.view(batch, 6), information
 
 
 def velocity_loss(labels: Labels, error: Tensor) -> Tensor:
@@ -152,3 +154,16 @@ def velocity_loss(labels: Labels, error: Tensor) -> Tensor:
     shift = torch.einsum("bhwij,bj->bhwi", labels.translation, error[:, 3:])
     shift = (labels.inverse_depth[..., None] * shift).norm(dim=-1).mean((1, 2))
     return (torch.sqrt(turn + 0.01) + 0.5 * torch.sqrt(shift + 0.01) * labels.metric.float()).mean()
+
+
+def covariance_loss(labels: Labels, error: Tensor, information: Tensor) -> Tensor:
+    """Likelihood per axis of the errors [B,6] under the stated information [B,6,6], with linear tails beyond 2 sigma per axis;
+    over samples with metric depth.
+
+    It teaches sigma what all points of an image get wrong together, which no likelihood of single points sees.
+    """
+    error = error.detach()[..., None]
+    length = torch.sqrt((error.transpose(1, 2) @ information @ error)[:, 0, 0] / 6 + 1e-6)
+    distance = F.huber_loss(length, torch.zeros_like(length), reduction="none", delta=2.0)
+    weight = labels.metric.float()
+    return ((distance - torch.logdet(information) / 12) * weight).sum() / weight.sum().clamp(min=1)

@@ -21,7 +21,7 @@ from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical
 from training.batches import MIRROR_X, prefetch
 from training.export import load_network
-from training.losses import Labels, compress, make_labels, velocity_error, velocity_loss
+from training.losses import Labels, compress, make_labels, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.train import Run, TrainingConfig, compute_device, learning_rate
 
@@ -114,7 +114,8 @@ def stage3_loss(
     """Losses: `velocity` through the solve, `drift` from the starting network's outputs, and their sum `total`."""
     q, q_log_sigma, inverse_depth, depth_log_sigma = outputs[:4]
     masked = q_log_sigma + UNSEEN * batch.unseen
-    velocity = velocity_loss(labels, velocity_error(labels, q, masked, inverse_depth, depth_log_sigma))
+    error, _ = solve_at_truth(labels, q, masked, inverse_depth, depth_log_sigma)
+    velocity = velocity_loss(labels, error)
     relative, relative_start = (x[3] - torch.log(x[2]) for x in (outputs, start))
     drift = (
         4 * F.smooth_l1_loss(compress(q), compress(start[0]))

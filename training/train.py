@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from training import canonical
 from training.batches import Batch, Shards, draw_batch, prefetch
-from training.losses import depth_loss, flow_loss, velocity_error, velocity_loss
+from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.pictures import write_sheet
 from training.validate import validate
@@ -35,6 +35,7 @@ class TrainingConfig:
     crop: tuple[int, int] = canonical.WINDOW[::-1]
     velocity_from: float = 0.15
     velocity_weight: float = 1.0
+    covariance_weight: float = 0.2
     depth_weight: float = 2.0
     first_look_weight: float = 1.0
     learning_rate: float = 1.5e-3
@@ -78,9 +79,11 @@ def batch_loss(
     losses["total"] = losses["flow"] + config.depth_weight * losses["depth"]
     losses["total"] = losses["total"] + config.first_look_weight * losses["first"]
     if with_velocity:
-        error = velocity_error(batch.labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
+        error, information = solve_at_truth(batch.labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
         losses["velocity"] = velocity_loss(batch.labels, error)
+        losses["covariance"] = covariance_loss(batch.labels, error, information)
         losses["total"] = losses["total"] + config.velocity_weight * losses["velocity"]
+        losses["total"] = losses["total"] + config.covariance_weight * losses["covariance"]
     return losses
 
 

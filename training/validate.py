@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from training.batches import Shards, assemble
-from training.losses import double_angle, velocity_error
+from training.losses import covariance_loss, double_angle, solve_at_truth, velocity_loss
 
 
 @torch.no_grad()
@@ -17,7 +17,7 @@ def validate(
     """Median |q error| px, relative inverse-depth error (metric samples), error over motion of w and v, and sigma calibration."""
     model.eval()
     rng = np.random.default_rng(0)
-    flow_error, spread, depth_error, errors, truth = [], [], [], [], []
+    flow_error, spread, depth_error, errors, truth, costs = [], [], [], [], [], []
     for _ in range(batches):
         samples = [shards.pick(rng) for _ in range(size)]
         height, width = samples[0][0].shape[:2]
@@ -30,7 +30,9 @@ def validate(
         spread.append((error**2 / 2 / torch.exp(2 * q_log_sigma[:, 0])).flatten(1).mean(1))
         relative = (inverse_depth[:, 0] / labels.inverse_depth.clamp(min=0.02) - 1).abs().flatten(1).mean(1)
         depth_error.append(relative[labels.metric])
-        errors.append(velocity_error(labels, q, q_log_sigma, inverse_depth, depth_log_sigma))
+        solved, information = solve_at_truth(labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
+        errors.append(solved)
+        costs.append((velocity_loss(labels, solved), covariance_loss(labels, solved, information)))
         truth.append(labels.twist)
     error, twist = torch.cat(errors), torch.cat(truth)
     depth = torch.cat(depth_error)
@@ -38,6 +40,8 @@ def validate(
         "q_error_px": torch.cat(flow_error).mean().item(),
         "q_variance_ratio": torch.cat(spread).median().item(),
         "depth_error": depth.mean().item() if len(depth) else 0.0,
+        "velocity_loss": torch.stack([cost for cost, _ in costs]).mean().item(),
+        "covariance_loss": torch.stack([cost for _, cost in costs]).mean().item(),
         "w_ratio": (error[:, :3].norm() / twist[:, :3].norm()).item(),
         "v_ratio": (error[:, 3:].norm() / twist[:, 3:].norm()).item(),
     }
