@@ -61,6 +61,12 @@ def run_camera(seconds: float) -> None:
         rig.close()
 
 
+def gaps_at_s(stamps: list[int]) -> list[float]:
+    """Seconds after the first answer at which images in between went unanswered."""
+    late = [later for earlier, later in itertools.pairwise(stamps) if later - earlier > 1.5e9 / RATE_HZ]
+    return [round((stamp - stamps[0]) / 1e9, 2) for stamp in late]
+
+
 def test_soak(tmp_path):
     """Memory stays, no stamp goes back, every image is accounted for."""
     watch = Watch()
@@ -106,6 +112,7 @@ def test_soak(tmp_path):
             "received": received,
             "answered": answered,
             "drops": drops(status),
+            "gaps_at_s": gaps_at_s(watch.stamps),
             "image_to_imu_ms": {p: 1e3 * float(np.percentile(watch.latencies_s, p)) for p in (50, 99)},
             "diagnostics_ms": {key: value for key, value in counted.items() if key.startswith("latency")},
             "resident_mb": {"settled": settled[0], "end": settled[-1], "largest": max(m for _, m in memory)},
