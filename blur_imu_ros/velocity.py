@@ -46,8 +46,8 @@ _SAME = 0.5
 _PULL = 2.0
 _CLEAR_FLOW2 = 16.0
 _MAXIMUM_EFFORT = 8.0
-# Where so few points err independently, more of them would say the same again.
-_ENOUGH_POINTS = 560
+# So many points for each that errs independently, and never fewer: more would say the same again.
+_POINTS_EACH, _FEWEST_POINTS = 125, 280
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class SolverOptions:
     prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis; exposure_relative_sigma:
     relative error of the exposure time; border_px: margin of the canonical view left out; max_points: of a larger grid a
     random sample is used; max_iterations: of the final refinement; tukey: residuals beyond this many scales are
-    rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the sigmas.
+    rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the sigmas, since what all
+    points of an image get wrong together leaves no residual.
     """
 
     prior_angular_rad_s: float = 10.0
@@ -67,7 +68,7 @@ class SolverOptions:
     max_points: int = 2240
     max_iterations: int = 8
     tukey: float = 2.5
-    min_residual_scale: float = 0.3
+    min_residual_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("prior_angular_rad_s", "prior_linear_m_s", "max_points", "max_iterations", "tukey"):
@@ -83,7 +84,7 @@ class SolverOptions:
 
     def sample_size(self, independent_fraction: float, grid_count: int) -> int:
         """How many points of a grid of `grid_count` to solve from, given the share of them that errs independently."""
-        worthwhile = _ENOUGH_POINTS * max(1.0, independent_fraction * grid_count)
+        worthwhile = max(_FEWEST_POINTS, _POINTS_EACH * independent_fraction * grid_count)
         return int(min(self.max_points, worthwhile))
 
 

@@ -258,7 +258,7 @@ def test_bad_input_is_named() -> None:
 
 def test_points_are_many_only_where_they_err_independently() -> None:
     options = SolverOptions()
-    assert options.sample_size(3e-4, 1120) == 560
-    assert options.sample_size(2e-3, 1120) == 1254
+    assert options.sample_size(3e-4, 1120) == 280
+    assert options.sample_size(4e-3, 1120) == 560
     assert options.sample_size(1.0, 71680) == options.max_points
     assert SolverOptions(max_points=100).sample_size(3e-4, 1120) == 100
