@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import CameraModel, CanonicalView
+from .camera import CameraModel, CanonicalView, DistortionModel
 from .covariance import bound_eigenvalues
 from .direction import (
     DirectionDecision,
@@ -124,11 +124,26 @@ class BlurImuEstimator:
         self.options = options or EstimatorOptions()
         spec = network.spec
         self._x, self._y = grid_points(spec.width, spec.height, spec.stride)
+        self._forget()
+
+    def _forget(self) -> None:
         self._camera_key: object = None
         self.last_view: CanonicalView | None = None
         self.last_canonical: NDArray[np.uint8] | None = None
         self.last_prediction: Prediction | None = None
         self.reset()
+
+    def warm(self) -> None:
+        """Estimate from noise, and forget it: what is loaded and allocated at first use shall not delay the first image."""
+        spec = self.network.spec
+        centre = (spec.width - 1) / 2, (spec.height - 1) / 2
+        matrix = np.array([[spec.focal_px, 0, centre[0]], [0, spec.focal_px, centre[1]], [0, 0, 1]])
+        camera = CameraModel(spec.width, spec.height, matrix, (0.0,) * 4, DistortionModel.PLUMB_BOB)
+        shape = (spec.height, spec.width, 3)
+        image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        for stamp_ns in (1, 2):
+            self.estimate(Frame(image, camera, stamp_ns, exposure_s=0.01))
+        self._forget()
 
     def reset(self) -> None:
         """Forget the frames seen: a new epoch begins."""

@@ -158,6 +158,15 @@ def test_reset_forgets_the_frame_before() -> None:
     assert estimator.revised() is None
 
 
+def test_warming_leaves_nothing_behind() -> None:
+    warmed, fresh = BlurImuEstimator(Oracle(TWIST)), BlurImuEstimator(Oracle(TWIST))
+    warmed.warm()
+    assert warmed.last_view is warmed.last_canonical is warmed.last_prediction is None
+    first, expected = warmed.estimate(frame(0)), fresh.estimate(frame(0))
+    np.testing.assert_array_equal(first.twist, expected.twist)
+    assert first.sign_probability == 0.5
+
+
 def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
     narrow = CameraModel(WIDTH, HEIGHT, np.array([[520, 0, 159.5], [0, 520, 119.5], [0, 0, 1.0]]))
     network = Oracle(TWIST)
