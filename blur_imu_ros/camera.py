@@ -89,15 +89,17 @@ class CanonicalView:
     def _build(self) -> None:
         """Fixed-point maps into the box-filtered image, and the mask of pixels that lie inside the picture."""
         rows, columns = np.mgrid[: self.height, : self.width]
-        points = np.stack([columns.ravel(), rows.ravel()], axis=1)
-        rays = self.rays_of(points)
+        rays = self.rays_of(np.stack([columns.ravel(), rows.ravel()], axis=1))
         with np.errstate(all="ignore"):
-            source = self.camera.project(rays).reshape(self.height, self.width, 2)
-            shrunk = (source + 0.5) / self._box - 0.5
-            inside = ((shrunk >= 0) & (shrunk <= np.array(self._shrunk) - 1)).all(axis=2)
-            unfolded = (np.hypot(*rays.T) < self._fold).reshape(self.height, self.width) & _keeps_orientation(
-                source
+            # Planes of float32: the maps resolve a 32nd of a pixel.
+            source = self.camera.project(rays).T.reshape(2, self.height, self.width).astype(np.float32)
+            shrunk = (source + np.float32(0.5)) / self._box[:, None, None].astype(np.float32) - np.float32(
+                0.5
             )
+            last = np.array(self._shrunk, np.float32)[:, None, None] - 1
+            inside = ((shrunk >= 0) & (shrunk <= last)).all(axis=0)
+            unfolded = (np.einsum("ni,ni->n", rays, rays) < self._fold**2).reshape(inside.shape)
+            unfolded &= _keeps_orientation(source)
         self.valid = inside & unfolded
         self.valid.setflags(write=False)
         if self.valid_share < MIN_VALID_SHARE:
@@ -107,9 +109,9 @@ class CanonicalView:
                 f"(principal point {camera.matrix[:2, 2].round(1).tolist()} in {camera.width}x{camera.height} px, "
                 f"distortion {camera.model.value}); check the calibration, region of interest and binning"
             )
-        readable = unfolded[..., None] & np.isfinite(shrunk)
-        coordinates = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), _OUTSIDE).astype(np.float32)
-        self._maps = cv2.convertMaps(coordinates[..., 0], coordinates[..., 1], cv2.CV_16SC2)
+        readable = unfolded & np.isfinite(shrunk)
+        coordinates = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), np.float32(_OUTSIDE))
+        self._maps = cv2.convertMaps(coordinates[0], coordinates[1], cv2.CV_16SC2)
 
     def _check(self, image: np.ndarray) -> None:
         expected = (self.camera.height, self.camera.width)
@@ -126,7 +128,6 @@ class CanonicalView:
 
 
 def _keeps_orientation(source: np.ndarray) -> np.ndarray:
-    """bool [H, W]: where the map [H, W, 2] does not mirror its neighbourhood, as one that folds over does."""
-    near_enough: np.ndarray = source.astype(np.float32)
-    down, across = np.gradient(near_enough, axis=(0, 1))
-    return across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0] > 0
+    """bool [H, W]: where the map [2, H, W] does not mirror its neighbourhood, as one that folds over does."""
+    down, across = np.gradient(source, axis=(1, 2))
+    return across[0] * down[1] - across[1] * down[0] > 0
