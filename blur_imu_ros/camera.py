@@ -111,7 +111,8 @@ class CanonicalView:
             )
         readable = unfolded & np.isfinite(shrunk)
         coordinates = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), np.float32(_OUTSIDE))
-        self._maps = cv2.convertMaps(coordinates[0], coordinates[1], cv2.CV_16SC2)
+        whole, parts = cv2.convertMaps(coordinates[0], coordinates[1], cv2.CV_16SC2)
+        self._maps = np.asarray(whole), np.asarray(parts)
 
     def _check(self, image: np.ndarray) -> None:
         expected = (self.camera.height, self.camera.width)
