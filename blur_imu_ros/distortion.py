@@ -41,7 +41,7 @@ def distort(model: DistortionModel, coefficients: tuple[float, ...], rays: np.nd
         scale = radial_profile(model, coefficients, radius) / np.where(radius > 0, radius, 1.0)
         return rays * np.where(radius > 0, scale, 1.0)[:, None]
     _, _, p1, p2, _, _, _, _, s1, s2, s3, s4 = _padded(coefficients, 12)
-    x, y = rays[:, 0], rays[:, 1]
+    x, y = np.ascontiguousarray(rays.T)
     square = x * x + y * y
     scale = _radial_scale(coefficients, square)
     return np.stack(
