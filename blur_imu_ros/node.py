@@ -82,7 +82,6 @@ class BlurImuNode(LifecycleNode):
                 settings.model, provider=settings.provider, threads=settings.threads
             )
             self._estimator = BlurImuEstimator(self._network, estimator_options(settings))
-            self._estimator.warm()
             self._outputs = Outputs(self)
         except Exception as error:
             self._free()

@@ -34,10 +34,9 @@ class Pipeline:
         self._health = health
         self._outputs = outputs
         self.started_s = time.monotonic()
-        estimator.reset()
         cameras = CameraSource(rectified=settings().image_is_rectified)
         self._answerer = FrameAnswerer(settings, estimator, cameras, self._publish, self._drop)
-        self._worker: LatestWorker[ReceivedFrame] = LatestWorker(self._answerer.answer)
+        self._worker: LatestWorker[ReceivedFrame] = LatestWorker(self._answerer.answer, estimator.warm)
         self.intake = FrameIntake(settings, health, self._worker.submit, self._drop)
         on_camera_info = (cameras.take, self.intake.on_camera_info)
         self._inputs = Inputs(node, settings(), self.intake.on_image, on_camera_info, self._refuse_exposure)

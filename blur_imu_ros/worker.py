@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
 class LatestWorker(Generic[Item]):
-    """Call `work(item)` in a thread of its own, for the newest item submitted; older ones are handed back."""
+    """Call `work(item)` in a thread of its own, for the newest item submitted; older ones are handed back.
 
-    def __init__(self, work: Callable[[Item], None]) -> None:
+    `begin` is called there first and waited for, since what a thread allocates is kept for that thread; what it raises is
+    raised here.
+    """
+
+    def __init__(self, work: Callable[[Item], None], begin: Callable[[], None] = lambda: None) -> None:
         self._work = work
+        self._begin = begin
+        self._begun: Future[None] = Future()
         self._waiting: Item | None = None
         self._stopping = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="estimate", daemon=True)
         self._thread.start()
+        self._begun.result()
 
     def submit(self, item: Item) -> Item | None:
         """Make `item` the next to be worked on; return the one it replaces, if any."""
@@ -37,6 +45,12 @@ class LatestWorker(Generic[Item]):
         return left
 
     def _run(self) -> None:
+        try:
+            self._begin()
+        except BaseException as error:
+            self._begun.set_exception(error)
+            return
+        self._begun.set_result(None)
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._stopping or self._waiting is not None)

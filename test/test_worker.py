@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from blur_imu_ros.worker import LatestWorker
 
 PATIENCE_S = 20
@@ -55,3 +57,26 @@ def test_stopping_hands_back_what_waits_and_ends_the_thread():
 
 def test_stopping_an_idle_worker_returns_at_once():
     assert LatestWorker(lambda item: None).stop(PATIENCE_S) is None
+
+
+def test_begins_in_its_own_thread_before_anything_else() -> None:
+    begun: list[int] = []
+    worker: LatestWorker[int] = LatestWorker(
+        lambda item: begun.append(threading.get_ident()), lambda: begun.append(threading.get_ident())
+    )
+    assert len(begun) == 1
+    assert begun[0] != threading.get_ident()
+    worker.submit(1)
+    deadline = time.monotonic() + 5
+    while len(begun) < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    worker.stop()
+    assert begun == [begun[0]] * 2
+
+
+def test_a_failed_beginning_is_raised() -> None:
+    def fail() -> None:
+        raise ValueError("no memory")
+
+    with pytest.raises(ValueError, match="no memory"):
+        LatestWorker(lambda item: None, fail)
