@@ -116,6 +116,7 @@ def test_soak(tmp_path):
             "image_to_imu_ms": {p: 1e3 * float(np.percentile(watch.latencies_s, p)) for p in (50, 99)},
             "diagnostics_ms": {key: value for key, value in counted.items() if key.startswith("latency")},
             "resident_mb": {"settled": settled[0], "end": settled[-1], "largest": max(m for _, m in memory)},
+            "resident_mb_by_minute": [round(megabytes, 1) for _, megabytes in memory[::12]],
             "cpu_ms_per_answer": 1e3 * sum(watched.cpu_times()[:2]) / max(1, answered),
             "machine": {
                 "cores": os.cpu_count(),
