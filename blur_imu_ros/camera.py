@@ -14,7 +14,7 @@ __all__ = ["CameraModel", "CanonicalView", "DistortionModel"]
 # A mean grey beside the picture looks to the network like the padding at its own border: no strong edge.
 FILL = (114, 114, 114)
 MIN_VALID_SHARE = 0.1
-_BAND = 32
+_BAND = 32  # rows that are traced at once
 _OUTSIDE = -4.0  # a map coordinate that reads nothing but fill
 
 
@@ -50,7 +50,7 @@ class CanonicalView:
         # By columns, here as below: numpy is several times slower along an axis of two.
         x, y = np.asarray(points, np.float64).T
         offsets = np.stack([x - (self.width - 1) / 2, y - (self.height - 1) / 2], axis=1)
-        return np.asarray(offsets / self.focal_px)
+        return offsets / self.focal_px
 
     def warp(self, image: np.ndarray) -> np.ndarray:
         """Canonical view uint8 [height, width, 3] of an image uint8 [H, W] or [H, W, 3].
@@ -93,10 +93,8 @@ class CanonicalView:
         """Fixed-point maps into the box-filtered image, and the mask of pixels that lie inside the picture."""
         with np.errstate(all="ignore"):
             source, unfolded = self._trace()
-            shrunk = (source + np.float32(0.5)) / self._box[:, None, None].astype(np.float32) - np.float32(
-                0.5
-            )
-            last = np.array(self._shrunk, np.float32)[:, None, None] - 1
+            shrunk = (source + 0.5) / self._box[:, None, None].astype(np.float32) - 0.5
+            last = np.reshape(self._shrunk, (2, 1, 1)) - 1
             inside = ((shrunk >= 0) & (shrunk <= last)).all(axis=0)
             unfolded &= _keeps_orientation(source)
         self.valid = inside & unfolded
@@ -109,9 +107,9 @@ class CanonicalView:
                 f"distortion {camera.model.value}); check the calibration, region of interest and binning"
             )
         readable = unfolded & np.isfinite(shrunk)
-        coordinates = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), np.float32(_OUTSIDE))
-        whole, parts = cv2.convertMaps(coordinates[0], coordinates[1], cv2.CV_16SC2)
-        self._maps = np.asarray(whole), np.asarray(parts)
+        x, y = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), np.float32(_OUTSIDE))
+        whole, parts = cv2.convertMaps(x, y, cv2.CV_16SC2)
+        self._maps = whole, parts
 
     def _trace(self) -> tuple[np.ndarray, np.ndarray]:
         """Source pixels float32 [2, H, W] of all view pixels, and bool [H, W]: inside the lens's fold.

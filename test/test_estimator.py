@@ -10,7 +10,7 @@ from motion_network import image_of, write_motion_network
 from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
+from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError, ModelError
 from blur_imu_ros.estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame, UndecidedSign
 from blur_imu_ros.model_spec import FlowRepresentation, ModelSpec
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
@@ -165,6 +165,19 @@ def test_warming_leaves_nothing_behind() -> None:
     first, expected = warmed.estimate(frame(0)), fresh.estimate(frame(0))
     np.testing.assert_array_equal(first.twist, expected.twist)
     assert first.sign_probability == 0.5
+
+
+def test_a_network_that_fails_on_noise_still_answers_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: np.ndarray) -> None:
+        raise ModelError("not finite")
+
+    network = Oracle(TWIST)
+    estimator = BlurImuEstimator(network)
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "predict", fail)
+        estimator.warm()
+    assert estimator.last_view is None
+    assert estimator.estimate(frame(0)).sign_probability == 0.5
 
 
 def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
