@@ -7,6 +7,7 @@ the latency of a usual camera. Prints what it measured as JSON.
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ RATE_HZ = float(os.environ.get("SOAK_RATE", "60"))
 MODEL = os.environ.get("SOAK_MODEL", "auto")
 WIDTH, HEIGHT = 640, 480
 WARM_UP_S = 300
+STALL_AT_S, STALL_S = 60, 1.0
 MEMORY_LIMIT_MB = 600
 
 
@@ -67,6 +69,14 @@ def gaps_at_s(stamps: list[int]) -> list[float]:
     return [round((stamp - stamps[0]) / 1e9, 2) for stamp in late]
 
 
+def stall(process: psutil.Process) -> None:
+    """Hold the node still once, so that its queue and the camera's shared memory fill up: what grows afterwards is a leak."""
+    time.sleep(STALL_AT_S)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(STALL_S)
+    process.send_signal(signal.SIGCONT)
+
+
 def test_soak(tmp_path):
     """Memory stays, no stamp goes back, every image is accounted for."""
     watch = Watch()
@@ -96,6 +106,8 @@ def test_soak(tmp_path):
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
+    if 60 * MINUTES > WARM_UP_S:
+        threading.Thread(target=stall, args=(watched,), daemon=True).start()
     try:
         output, _ = camera.communicate(timeout=60 * MINUTES + 120)
         sent = json.loads(output.splitlines()[-1])["sent"]

@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Run:
     state = Run(tmp_path / "run", TrainingConfig(), TINY, torch.device("cpu"))
     with torch.no_grad():
         for parameter in state.model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.05 * torch.randn_like(parameter))
         for seed in range(4):
             state.model(torch.from_numpy(noise(seed)[None]).permute(0, 3, 1, 2).float())
     state.average.update_parameters(state.model)

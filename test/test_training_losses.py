@@ -81,7 +81,7 @@ def test_double_angle_is_the_one_of_the_package():
 def test_a_perfect_prediction_has_no_velocity_error(labels: Labels):
     error = solve_at_truth(labels, *perfect(labels))[0]
     assert error.abs().max() < 1e-5
-    assert velocity_loss(labels, error) == pytest.approx(0.1 + 0.05, abs=2e-3)  # the smoothing's own floor
+    assert velocity_loss(labels, error) == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("axis", range(6))

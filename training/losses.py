@@ -13,6 +13,7 @@ BETA = 0.4
 # Share of the points that count as independent: about what calibration finds, since their errors are common to the image.
 INDEPENDENT = 1 / 1000
 PRIOR_SIGMA = (0.10, 0.03)
+FELT_PX = 5.0
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,16 @@ def solve_at_truth(
 
 
 def velocity_loss(labels: Labels, error: Tensor) -> Tensor:
-    """Mean length in pixels of the flow that the rotational and the translational errors [B,6] would draw."""
+    """Mean length of the flow that the rotational and the translational errors [B,6] would draw, in units of FELT_PX and squared
+    below it.
+
+    Large errors weigh most, as they do in a root mean square: of a picture that hardly tells, the mean is learnt, not a guess.
+    """
     turn = torch.einsum("bhwij,bj->bhwi", labels.rotation, error[:, :3]).norm(dim=-1).mean((1, 2))
     shift = torch.einsum("bhwij,bj->bhwi", labels.translation, error[:, 3:])
     shift = (labels.inverse_depth[..., None] * shift).norm(dim=-1).mean((1, 2))
-    return (torch.sqrt(turn + 0.01) + 0.5 * torch.sqrt(shift + 0.01) * labels.metric.float()).mean()
+    turn, shift = (torch.sqrt(1 + (length / FELT_PX) ** 2) - 1 for length in (turn, shift))
+    return (turn + 0.5 * shift * labels.metric.float()).mean()
 
 
 def covariance_loss(labels: Labels, error: Tensor, information: Tensor) -> Tensor:

@@ -14,6 +14,11 @@ from training.steered import SteeredReader
 
 FLOW_SCALE_PX = 16.0
 LUMA = (0.299, 0.587, 0.114)
+# Luma, and twice what red and blue have more than it.
+PLANES = (
+    LUMA,
+    *(tuple(2 * (other == channel) - 2 * share for other, share in enumerate(LUMA)) for channel in (0, 2)),
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class LocalProducts(nn.Module):
         self.norm = nn.BatchNorm2d(width, momentum=0.03)
 
     def forward(self, x: Tensor) -> Tensor:
-        a, b = self.filters(x).chunk(2, dim=1)
+        a, b = (F.conv2d(x, half, padding=1) for half in self.filters.weight.chunk(2))
         return self.norm(a * b)
 
 
@@ -71,32 +76,41 @@ class EnergyBank(nn.Module):
     SHRINKS = (1, 2, 4, 8)
     GRID = 8
     OUTPUTS = (len(LAGS) + 1) * len(SHRINKS)
+    # Runtimes work on channels by blocks of so many; fewer would be laid out anew after every layer.
+    BLOCK = 16
     # About the energy of rounding to eight bits and a little noise.
     FLOOR = 1e-5 * 255**2
 
     def __init__(self) -> None:
         super().__init__()
-        kernels = torch.zeros((len(self.LAGS), 1, 5, 5))
-        for kernel, (x, y) in zip(kernels, self.LAGS, strict=True):
+        kernels = torch.zeros((self.BLOCK, 1, 5, 5))
+        for kernel, (x, y) in zip(kernels, self.LAGS, strict=False):
             left, top = 2 - (x + 1) // 2, 2 - (y + 1) // 2
             kernel[0, top, left], kernel[0, top + y, left + x] = -1, 1
-        self.register_buffer("kernels", kernels)
+        self.register_buffer("kernels", kernels, persistent=False)
+        # From 0.5 ln of the energies of one scale to them without their mean, and the mean.
+        lags = len(self.LAGS)
+        mean = torch.full((1, lags), 1 / lags)
+        planes = F.pad(torch.cat((torch.eye(lags) - mean, 0.3 * mean)), (0, self.BLOCK - lags))
+        self.register_buffer(
+            "weight", torch.block_diag(*[0.5 * planes] * len(self.SHRINKS))[..., None, None], persistent=False
+        )
+        bias = F.one_hot(torch.tensor(lags), lags + 1) * (1 - 0.3 * math.log(255.0))
+        self.register_buffer("bias", bias.repeat(len(self.SHRINKS)), persistent=False)
 
     def forward(self, luma: Tensor) -> Tensor:
-        planes = []
+        energies: list[Tensor] = []
         for shrink in self.SHRINKS:
-            if planes:
+            if energies:
                 luma = F.avg_pool2d(luma, 2)
             stride = 2 if shrink < self.GRID else 1
             differences = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), self.kernels, stride=stride)
             energy = differences * differences
             if shrink * stride < self.GRID:
                 energy = F.avg_pool2d(energy, self.GRID // (shrink * stride))
-            energy = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
-            logs = 0.5 * torch.log(energy + self.FLOOR)
-            mean = logs.mean(dim=1, keepdim=True)
-            planes += [logs - mean, 0.3 * (mean - math.log(255.0)) + 1]
-        return torch.cat(planes, dim=1)
+            energies.append(F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False))
+        logs = torch.log(torch.cat(energies, dim=1) + self.FLOOR)
+        return F.conv2d(logs, self.weight, self.bias)
 
 
 def luma_of(rgb: Tensor) -> Tensor:
@@ -111,16 +125,17 @@ def zero_weights(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def normalised_input(image: Tensor) -> Tensor:
-    """Four planes from RGB [B,3,H,W] in 0..255: luma with its local mean and contrast removed, raw luma, two chroma."""
-    rgb = image / 255.0
-    red, blue, luma = rgb[:, 0:1], rgb[:, 2:3], luma_of(rgb)
+    """RGB [B,3,H,W] in 0..255 -> four planes of half the size: luma without its local mean and contrast, raw luma, two chroma."""
+    mean_of_four = image.new_tensor(PLANES)[..., None, None].expand(-1, -1, 2, 2) / 4
+    planes = F.conv2d(image, mean_of_four / 255, stride=2)
+    luma, chroma = planes[:, :1], planes[:, 1:]
     size = luma.shape[-2:]
     coarse = F.avg_pool2d(torch.cat((luma, luma * luma), dim=1), 16)
     coarse = F.avg_pool2d(F.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3, 1)
     mean = F.interpolate(coarse[:, :1], size=size, mode="bilinear", align_corners=False)
     deviation = torch.sqrt(torch.relu(coarse[:, 1:] - coarse[:, :1] ** 2) + 4e-4)
     deviation = F.interpolate(deviation, size=size, mode="bilinear", align_corners=False)
-    return torch.cat(((luma - mean) / deviation, 2 * luma - 1, 2 * (red - luma), 2 * (blue - luma)), dim=1)
+    return torch.cat(((luma - mean) / deviation, 2 * luma - 1, chroma), dim=1)
 
 
 def bounded(x: Tensor, low: float, high: float) -> Tensor:
@@ -178,8 +193,7 @@ class FlowDepthNetwork(nn.Module):
 
     def first_look(self, image: Tensor, luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            energies = self.energies(luma)
-        planes = normalised_input(F.avg_pool2d(image, 2))
+            planes, energies = normalised_input(image), self.energies(luma)
         x = self.stem(planes)
         x = torch.cat((F.relu(x), self.products(x)), dim=1)
         features: list[Tensor] = []

@@ -30,8 +30,13 @@ class FlowPatches(nn.Module):
         super().__init__()
         along = torch.arange(self.ALONG) - self.ALONG // 2
         across = torch.arange(self.ACROSS) - self.ACROSS // 2
-        self.register_buffer("along", along.float().repeat(self.ACROSS), persistent=False)
-        self.register_buffer("across", across.float().repeat_interleave(self.ALONG), persistent=False)
+        along, across = along.float().repeat(self.ACROSS), across.float().repeat_interleave(self.ALONG)
+        self.register_buffer("along", along, persistent=False)
+        self.register_buffer("across", across, persistent=False)
+        # Times a patch's middle (x, y) and its step's (cos, sin): (x, y) of its samples.
+        one, none = torch.ones_like(along), torch.zeros_like(along)
+        x, y = torch.stack((one, none, along, -across)), torch.stack((none, one, across, along))
+        self.register_buffer("offsets", torch.stack((x, y), dim=-1), persistent=False)
 
     def waves(self) -> Tensor:
         """Cosines, then sines [ALONG * ACROSS, 2 * waves], where learning starts: of waves up to 4 to the flow's length along
@@ -56,18 +61,16 @@ class FlowPatches(nn.Module):
         sin = torch.sqrt((0.5 - 0.5 * double).clamp(min=0.0)) * torch.where(direction[:, 1:] < 0, -1.0, 1.0)
         half, quarter, eighth = ((step > limit).float() for limit in (1.4, 2.8, 5.6))
         shrink = 1 + half + 2 * quarter + 4 * eighth
-        left, top = width * half, height / 2 * quarter + height / 4 * eighth
+        # Where the chosen size of luma lies, from the middle of all sizes together.
+        left, top = width * half - 0.75 * width, height / 2 * quarter + height / 4 * eighth - 0.5 * height
         x = (torch.arange(columns, dtype=torch.float32, device=luma.device) + 0.5) * (width / columns)
         y = (torch.arange(rows, dtype=torch.float32, device=luma.device) + 0.5) * (height / rows)
-        x, y, shrink, left, top, u, v = (
-            plane.flatten(1)[..., None]
-            for plane in (
-                x / shrink - 0.5, y[:, None] / shrink - 0.5, shrink, left, top, cos * step / shrink, sin * step / shrink
-            )
-        )  # fmt: skip
-        px = x + u * self.along - v * self.across
-        py = y + v * self.along + u * self.across
-        px = torch.minimum(px.clamp(min=0), width / shrink - 1) + left
-        py = torch.minimum(py.clamp(min=0), height / shrink - 1) + top
-        grid = torch.stack(((px + 0.5) * (4 / 3 / width) - 1, (py + 0.5) * (2 / height) - 1), dim=-1)
+        middle = torch.cat((x / shrink + left, y[:, None] / shrink + top), dim=1)
+        placed = torch.cat((middle, cos * step / shrink, sin * step / shrink), dim=1)
+        low = torch.cat((left, top), dim=1) + 0.5
+        high = low + torch.cat((width / shrink, height / shrink), dim=1) - 1
+        placed, low, high = (rows.flatten(2).transpose(1, 2) for rows in (placed, low, high))
+        places = (self.offsets * torch.tensor([4 / 3 / width, 2 / height], device=luma.device)).flatten(1)
+        grid = torch.minimum(torch.maximum(placed @ places, low @ places[:2]), high @ places[:2])
+        grid = grid.unflatten(2, (-1, 2))
         return F.grid_sample(half_sizes(luma), grid, padding_mode="border", align_corners=False)[:, 0]

@@ -91,11 +91,13 @@ class SteeredReader(nn.Module):
         """Energies of the waves [B,waves,h,w] in patches of unit contrast, and ln of that contrast [B,1,h,w]."""
         shape = tuple(int(length.shape[k]) for k in (0, 2, 3))
         patches = self.patches(luma, length, direction)
-        patches = patches - patches.mean(dim=2, keepdim=True)
-        contrast = torch.sqrt((patches * patches).mean(dim=2, keepdim=True) + self.CONTRAST**2)
-        cosines, sines = ((patches / contrast) @ self.projection).chunk(2, dim=-1)
-        energy = (cosines * cosines + sines * sines).transpose(1, 2)
-        return energy.reshape(shape[0], -1, *shape[1:]), torch.log(contrast).view(shape[0], 1, *shape[1:])
+        mean, square = patches.mean(dim=2, keepdim=True), (patches * patches).mean(dim=2, keepdim=True)
+        contrast2 = square - mean * mean + self.CONTRAST**2
+        # Waves without a mean do not see that of a patch.
+        cosines, sines = (patches @ (self.projection - self.projection.mean(dim=0))).chunk(2, dim=-1)
+        energy = ((cosines * cosines + sines * sines) / contrast2).transpose(1, 2)
+        contrast = 0.5 * torch.log(contrast2)
+        return energy.reshape(shape[0], -1, *shape[1:]), contrast.view(shape[0], 1, *shape[1:])
 
     def evidence(self, energy: Tensor) -> list[Tensor]:
         """ln of the energies [B,waves,h,w] of a patch, of it with its neighbours, and of the whole image."""

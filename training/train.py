@@ -34,7 +34,7 @@ class TrainingConfig:
     batch: int = 16
     crop: tuple[int, int] = canonical.WINDOW[::-1]
     velocity_from: float = 0.15
-    velocity_weight: float = 1.0
+    velocity_weight: float = 1.75
     covariance_weight: float = 0.2
     depth_weight: float = 2.0
     first_look_weight: float = 1.0
