@@ -84,6 +84,16 @@ def test_a_perfect_prediction_has_no_velocity_error(labels: Labels):
     assert velocity_loss(labels, error) == pytest.approx(0, abs=1e-5)
 
 
+def test_large_errors_of_velocity_weigh_most(labels: Labels):
+    """Squared while they are small, and never less than in proportion."""
+    error = torch.tensor([1e-3, 0, 0, 0, 0, 0]).expand(2, 6)
+    small, twice, large, larger = (
+        velocity_loss(labels, factor * error).item() for factor in (1, 2, 200, 400)
+    )
+    assert twice == pytest.approx(4 * small, rel=0.05)
+    assert larger == pytest.approx(2 * large, rel=0.05)
+
+
 @pytest.mark.parametrize("axis", range(6))
 def test_the_error_is_the_difference_of_the_motion_that_was_seen(labels: Labels, axis: int):
     """Finite differences: flow of a slightly other twist must read as exactly that difference, so the Jacobian is right."""
