@@ -126,9 +126,11 @@ def zero_weights(layer: nn.Conv2d) -> nn.Conv2d:
 
 def normalised_input(image: Tensor) -> Tensor:
     """RGB [B,3,H,W] in 0..255 -> four planes of half the size: luma without its local mean and contrast, raw luma, two chroma."""
-    mean_of_four = image.new_tensor(PLANES)[..., None, None].expand(-1, -1, 2, 2) / 4
-    planes = F.conv2d(image, mean_of_four / 255, stride=2)
-    luma, chroma = planes[:, :1], planes[:, 1:]
+    # Rows, then columns by twos, in the order in which pixels lie in memory.
+    upper, lower = image.permute(0, 2, 3, 1).unflatten(1, (-1, 2)).unbind(2)
+    pairs = (upper + lower).unflatten(2, (-1, 2)).flatten(3)
+    mixes = (image.new_tensor(PLANES).T / (4 * 255)).repeat(2, 1)
+    luma, chroma = ((pairs @ mix).permute(0, 3, 1, 2) for mix in mixes.split((1, 2), dim=1))
     size = luma.shape[-2:]
     coarse = F.avg_pool2d(torch.cat((luma, luma * luma), dim=1), 16)
     coarse = F.avg_pool2d(F.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3, 1)

@@ -17,7 +17,6 @@ from training.batches import Shards
 from training.export import OUTPUTS, write_manifest_entry
 
 FLOAT_LAYERS = (
-    "/network/Conv",
     "/energies/",
     "/context/",
     "/stem/",
