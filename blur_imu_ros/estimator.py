@@ -209,7 +209,9 @@ class BlurImuEstimator:
             )
             valid = view.valid_on_grid(spec.stride).ravel() & inside
             maximum = self.options.solver.sample_size(spec.independent_fraction, self._x.size)
-            self._points = PointGeometry(self._x, self._y, view.focal_px, valid, maximum)
+            self._points = PointGeometry(
+                self._x, self._y, view.focal_px, valid, maximum, spec.error_correlation_px
+            )
             self._outside = np.where(view.valid, 0, np.nan).astype(np.float32)
             self._camera_key, self.last_view = key, view
             self.reset()

@@ -114,7 +114,7 @@ def _fit(sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions,
         )
     known = frames[~_odd(frames) & np.isfinite(sequence.truth[:, :3]).all(axis=1)]
     images = (read_image(sequence.frames[i].image) for i in progress(known))
-    prepared = [solver.prepare_for_fit(solver.predict(image)) for image in images]
+    prepared = [solver.prepare(solver.predict(image), for_fit=True) for image in images]
 
     def solve(k: int, exposure_s: float) -> np.ndarray:
         return solver.solve(prepared[k], exposure_s).twist[:3]

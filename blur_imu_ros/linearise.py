@@ -100,6 +100,22 @@ def linearise(
     )
 
 
+def whitened(points: MotionPoints, motion: Array) -> tuple[ComplexArray, ComplexArray]:
+    """Derivative [6, N] and residual [N] of double-angle flow about a motion [6], each in the frame of its predicted flow and in
+    units of its standard deviation, depth's part included."""
+    flow = motion @ points.rows
+    length = np.abs(flow)
+    turn = flow.conj() / np.maximum(length, _TINY)
+    rows, residual = points.rows * turn, points.q * turn * turn - length
+    g = (motion[3:] @ points.depth_rows) * turn
+    rows.imag *= 2
+    g.imag *= 2
+    # (I + g g^T)^-1/2.
+    size2 = np.maximum(squared(g), _TINY)
+    less = (1 - 1 / np.sqrt(1 + size2)) / size2 * g
+    return rows - (g.conj() * rows).real * less, residual - (g.conj() * residual).real * less
+
+
 def predicted_flow(motion: Array, rows: ComplexArray) -> ComplexArray:
     """Flow [H, N] of motions [H, K] with rows [K, N]."""
     return (motion @ rows.view(np.float64)).view(np.complex128)

@@ -28,8 +28,9 @@ class FlowRepresentation(enum.Enum):
 class ModelSpec:
     """A network of the model contract: its input, its grid, what its outputs mean, how its errors are calibrated.
 
-    `width`, `height`, `focal_px` and flow are in pixels of the canonical view; `covariance_scale` is for (w,
-    v) in the order of the maths; `notes` names the defaults that stand in for what the file lacks.
+    `width`, `height`, `focal_px` and flow are in pixels of the canonical view; `covariance_scale` is for (w, v) in the order of
+    the maths; `notes` names the defaults that stand in for what the file lacks; `error_correlation_px` is how far apart points
+    share their errors, 0: not at all.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelSpec:
     has_flow_sigma: bool
     has_depth_sigma: bool
     notes: tuple[str, ...]
+    error_correlation_px: float = 0.0
 
 
 class Metadata:
@@ -65,6 +67,10 @@ class Metadata:
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
         """One number in [low, high]; without a default the entry is required."""
         return self.numbers(key, 1, low, high, None if default is None else (default,))[0]
+
+    def optional(self, key: str, low: float, high: float, absent: float) -> float:
+        """One number in [low, high], or what its absence means by itself, without a note."""
+        return self.number(key, low, high) if key in self._entries else absent
 
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
@@ -144,6 +150,7 @@ def make_spec(
         metadata.number("depth_scale_sigma", 0.0, 10.0, DEFAULT_DEPTH_SCALE_SIGMA),
         metadata.number("min_blur_px", 0.0, 100.0, DEFAULT_MIN_BLUR_PX),
     )
+    correlation_px = metadata.optional("error_correlation_px", 0.0, 20.0 * width, 0.0)
     if "flow_log_sigma" not in outputs:
         metadata.notes.append(f"no output flow_log_sigma: {DEFAULT_FLOW_SIGMA_PX:g} px assumed")
     if "inverse_depth_log_sigma" not in outputs:
@@ -166,4 +173,5 @@ def make_spec(
         "flow_log_sigma" in outputs,
         "inverse_depth_log_sigma" in outputs,
         (*notes, *metadata.notes),
+        correlation_px,
     )

@@ -4,7 +4,7 @@ Inside the solver a flow (u, v) is the complex number u + iv. Turning into the f
 and the sign-free form of a flow is Q(f) = f^2 / |f|.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,8 @@ class MotionPoints:
     q: [N] sign-free flow; flow: [N] the same as a flow of arbitrary sign; noise_on_flow: the network emitted signed flow,
     so the noise sits on f and not on q; rows: [6, N] flow per rad or m of motion; depth_rows: [3, N] change of the flow
     per metre of translation and standard deviation of the inverse depth; sigma: [N] px per component of the emitted
-    representation; grid_count: usable points of the grid before thinning, >= N.
+    representation; grid_count: usable points of the grid before thinning, >= N; precision: [N, N] inverse correlation of the
+    points' errors, None where each errs for itself.
     """
 
     q: ComplexArray
@@ -37,6 +38,7 @@ class MotionPoints:
     depth_rows: ComplexArray
     sigma: Array
     grid_count: int
+    precision: Array | None = None
 
     @property
     def count(self) -> int:
@@ -59,7 +61,8 @@ class PointGeometry:
     """What of the points depends on the camera alone: which cells of the grid are used, and where they look.
 
     x, y: [N] px from the principal point; focal_px: of the view; valid: cells to use; maximum: a random sample of this
-    many is kept. Raises ImageError when fewer than 12 cells are left.
+    many is kept; correlation_px: how far apart points of double-angle flow still share their errors, 0: not at all. Raises
+    ImageError when fewer than 12 cells are left.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class PointGeometry:
         focal_px: float,
         valid: NDArray[np.bool_] | None = None,
         maximum: int | None = None,
+        correlation_px: float = 0.0,
     ) -> None:
         index = np.arange(x.size) if valid is None else np.flatnonzero(valid)
         _check_count(index.size, x.size)
@@ -77,6 +81,8 @@ class PointGeometry:
         x, y = x[self._index], y[self._index]
         self._rotation = _complex_rows(rotation_rows(x, y, focal_px))
         self._translation = _complex_rows(translation_rows(x, y, focal_px))
+        self._correlation = _shared(x, y, correlation_px) if correlation_px else None
+        self._precision = None if self._correlation is None else _inverse(self._correlation)
 
     def points(
         self,
@@ -86,7 +92,12 @@ class PointGeometry:
         inverse_depth_sigma: ArrayLike,
         representation: FlowRepresentation,
     ) -> MotionPoints:
-        """The measurements of one prediction; see `motion_points`."""
+        """Select the usable points of the network's grids.
+
+        flow: [2, h, w] px, signed or double-angle; flow_sigma: [h, w] px per component of that representation; inverse_depth
+        and its sigma: [h, w] 1/m. Points that are not finite or of negative depth are dropped. Raises ImageError when fewer
+        than 12 points are left.
+        """
         measured = np.asarray(flow, dtype=np.float64).reshape(2, -1)[:, self._index]
         sigma = np.maximum(self._pick(flow_sigma), _MINIMUM_SIGMA_PX)
         depth, depth_sigma = self._pick(inverse_depth), self._pick(inverse_depth_sigma)
@@ -110,34 +121,27 @@ class PointGeometry:
             grid_count=self._grid_count,
         )
         usable = np.isfinite(length + sigma + depth + depth_sigma) & (depth >= 0)
-        return points if usable.all() else _only(points, usable)
+        precision = self._precision
+        if not usable.all():
+            points = _only(points, usable)
+            if self._correlation is not None:
+                precision = _inverse(self._correlation[np.ix_(usable, usable)])
+        return points if points.noise_on_flow else replace(points, precision=precision)
 
     def _pick(self, grid: ArrayLike) -> Array:
         return np.asarray(grid, dtype=np.float64).ravel()[self._index]
 
 
-def motion_points(
-    flow: ArrayLike,
-    flow_sigma: ArrayLike,
-    inverse_depth: ArrayLike,
-    inverse_depth_sigma: ArrayLike,
-    *,
-    representation: FlowRepresentation,
-    x: Array,
-    y: Array,
-    focal_px: float,
-    valid: NDArray[np.bool_] | None = None,
-    maximum: int | None = None,
-) -> MotionPoints:
-    """Select the usable points of the network's grids.
+def _shared(x: Array, y: Array, correlation_px: float) -> Array:
+    """Correlation [N, N] of errors half of which are a smooth field and half each point's own; a row sums to one on average, so
+    that all points together are worth what they would be without it."""
+    distance2 = np.square(x[:, None] - x) + np.square(y[:, None] - y)
+    smooth = np.exp(-distance2 / (2 * correlation_px**2))
+    return np.asarray((smooth + np.eye(x.size)) / (smooth.sum(axis=1).mean() + 1))
 
-    flow: [2, h, w] or [2, N] px, signed or double-angle; flow_sigma: [h, w] px per component of that representation;
-    inverse_depth and its sigma: [h, w] 1/m; x, y: [N] px from the principal point; focal_px: of the view; valid: points
-    to use; maximum: keep a random sample of this many. Points that are not finite or of negative depth are dropped.
-    Raises ImageError when fewer than 12 points are left.
-    """
-    geometry = PointGeometry(x, y, focal_px, valid, maximum)
-    return geometry.points(flow, flow_sigma, inverse_depth, inverse_depth_sigma, representation)
+
+def _inverse(matrix: Array) -> Array:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 def _complex_rows(rows: Array) -> ComplexArray:

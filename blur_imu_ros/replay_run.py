@@ -156,7 +156,7 @@ def _prepare(
             camera_key = recorded.camera.cache_key()
             solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, options)
         try:
-            prepared.append(solver.prepare_for_fit(solver.predict(recorded.image())))
+            prepared.append(solver.prepare(solver.predict(recorded.image()), for_fit=True))
         except ImageError:
             continue
         solvers.append(solver)

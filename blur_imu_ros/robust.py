@@ -18,6 +18,12 @@ def tukey_weight(distance2: Array, scale2: Array, tuning: float) -> Array:
     return inside * inside
 
 
+def flat_weight(distance2: Array, scale: float, reach: float) -> Array:
+    """Weight [N] that is one up to `reach` scales and falls to zero at 1.6 times that; where points share their errors, weights
+    that differ from point to point would make noise of what they share."""
+    return np.clip((1.6 - np.sqrt(distance2) / (reach * scale)) / 0.6, 0.0, 1.0)
+
+
 def likelihood_cost(distance2: Array, log_det: Array, scale2: float, spread2: float) -> Array:
     """Minus two log likelihood [H], up to a constant, of points that are Gaussian inliers or from a broad density.
 

@@ -12,7 +12,7 @@ from .covariance import bound_eigenvalues
 from .direction import DirectionDecision, DirectionOptions, Geometry, GreyView, choose_direction, grey_view
 from .estimator import EstimatorOptions
 from .motion_field import Array, grid_points, interaction_matrix
-from .motion_points import MotionPoints, motion_points
+from .motion_points import MotionPoints, PointGeometry
 from .network import FlowDepthNetwork, FlowRepresentation, Prediction
 from .published_solver import solve_published
 from .velocity import Calibration, solve_velocity
@@ -48,8 +48,14 @@ class SequenceSolver:
     """Canonical view, network and solve for one camera."""
 
     def __init__(
-        self, camera: CameraModel, network: FlowDepthNetwork, solver: Solver, options: EstimatorOptions
+        self,
+        camera: CameraModel,
+        network: FlowDepthNetwork,
+        solver: Solver,
+        options: EstimatorOptions,
+        correlation_px: float | None = None,
     ) -> None:
+        """correlation_px: how far apart points share their errors, None for the model's own."""
         spec = network.spec
         self._network = network
         self._solver = solver
@@ -64,7 +70,10 @@ class SequenceSolver:
         self._calibration = Calibration(
             spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, spec.min_blur_px
         )
-        self._maximum = options.solver.sample_size(spec.independent_fraction, self._x.size)
+        maximum = options.solver.sample_size(spec.independent_fraction, self._x.size)
+        correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
+        self._geometry = self._points(maximum, correlation_px)
+        self._fit_geometry = self._points(FIT_POINTS, 0.0)
         self.report_scale = REPORT_WIDTH / spec.width
 
     def predict(self, image: np.ndarray) -> Prediction:
@@ -72,30 +81,27 @@ class SequenceSolver:
         self.canonical = self.view.warp(image)
         return self._network.predict(self.canonical)
 
-    def prepare(self, prediction: Prediction, maximum: int | None = None) -> Prepared:
-        """Reduce a prediction to what the solve needs, at most `maximum` points; keeps no reference to its buffers."""
+    def _points(self, maximum: int, correlation_px: float) -> PointGeometry:
+        return PointGeometry(self._x, self._y, self.view.focal_px, self._usable, maximum, correlation_px)
+
+    def prepare(self, prediction: Prediction, *, for_fit: bool = False) -> Prepared:
+        """Reduce a prediction to what the solve needs; keeps no reference to its buffers.
+
+        for_fit: up to FIT_POINTS, each erring for itself, since a fit solves every frame many times.
+        """
         inverse_depth = prediction.inverse_depth / self.view.depth_scale
         if self._solver is Solver.PUBLISHED:
             kind, focal_px = prediction.representation, self.view.focal_px
             motion = solve_published(prediction.flow, inverse_depth, kind, self._x, self._y, focal_px)
             return Prepared(None, motion)
-        points = motion_points(
+        points = (self._fit_geometry if for_fit else self._geometry).points(
             prediction.flow,
             np.exp(prediction.flow_log_sigma),
             inverse_depth,
             np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale,
-            representation=prediction.representation,
-            x=self._x,
-            y=self._y,
-            focal_px=self.view.focal_px,
-            valid=self._usable,
-            maximum=maximum or self._maximum,
+            prediction.representation,
         )
         return Prepared(points, None)
-
-    def prepare_for_fit(self, prediction: Prediction) -> Prepared:
-        """As prepare, with FIT_POINTS at most: a fit keeps many frames in memory and solves each many times."""
-        return self.prepare(prediction, FIT_POINTS)
 
     def solve(self, prepared: Prepared, exposure_s: float) -> Solved:
         """Velocity over an exposure in seconds."""

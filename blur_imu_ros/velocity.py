@@ -1,7 +1,8 @@
 """Velocity from one blurred image: sign-free robust weighted least squares with covariance and observability.
 
 The steps of the solve: weights that know which way a wrong depth moves the flow (linearise.py), a start from the axes of
-the flow (start.py), Gauss-Newton with redescending weights and a weak prior, covariance (covariance.py).
+the flow (start.py), Gauss-Newton with redescending weights and a weak prior, the errors that neighbouring points share
+(shared_errors.py), covariance (covariance.py).
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .robust import (
     tukey_information,
     tukey_weight,
 )
+from .shared_errors import shared_information
 from .start import start_motions
 
 # Steps below this share of a standard deviation, squared, change nothing.
@@ -46,6 +48,7 @@ _SAME = 0.5
 _PULL = 2.0
 _CLEAR_FLOW2 = 16.0
 _MAXIMUM_EFFORT = 8.0
+_SETTLING = 2
 # So many points for each that errs independently, and never fewer: more would say the same again.
 _POINTS_EACH, _FEWEST_POINTS = 125, 280
 
@@ -138,7 +141,8 @@ def solve_velocity(
     motions = _refine(points, motions, prior, fraction, options.tukey, options.max_iterations)
     if len(motions) > 1:
         motions = motions[np.argsort(_costs(points, motions, prior, fraction))]
-    return _describe(points, motions[0], exposure_s, prior, fraction, calibration, options)
+    motion, shared = _settle(points, motions[0], prior, fraction, options)
+    return _describe(points, motion, shared, exposure_s, prior, fraction, calibration, options)
 
 
 def _search(points: MotionPoints, prior: Array, fraction: float) -> Array:
@@ -195,6 +199,20 @@ def _refine(
     return motion
 
 
+def _settle(
+    points: MotionPoints, motion: Array, prior: Array, fraction: float, options: SolverOptions
+) -> tuple[Array, Array | None]:
+    """Where points share their errors, a few steps on with that taken into account, from a motion [6] solved without; and the
+    data's information [6, 6] there, None where nothing is shared."""
+    if points.precision is None or not motion.any():
+        return motion, None
+    for _ in range(_SETTLING):
+        information, gradient = shared_information(points, motion, options.tukey, options.min_residual_scale)
+        step = _solve(fraction * information[None], prior, (fraction * gradient - prior * motion)[None])
+        motion = motion + step[0]
+    return motion, fraction * information
+
+
 def _solve(information: Array, weight: Array, gradient: Array) -> Array:
     """Solve ([H, 6, 6] + diag([H, 6])) x = [H, 6], columns scaled to one, with a ridge that only matters where nothing is
     observed."""
@@ -208,21 +226,25 @@ def _solve(information: Array, weight: Array, gradient: Array) -> Array:
 def _describe(
     points: MotionPoints,
     motion: Array,
+    shared: Array | None,
     exposure_s: float,
     prior: Array,
     fraction: float,
     calibration: Calibration,
     options: SolverOptions,
 ) -> VelocitySolution:
-    """Covariance, observability and the figures of merit of a solved motion [6] (rad, m)."""
+    """Covariance, observability and the figures of merit of a solved motion [6] (rad, m).
+
+    shared: the data's information [6, 6] where points share their errors.
+    """
     model = linearise(points, motion[None], marginal=True)
     distance2 = model.distance2 if motion.any() else squared(points.q)[None]
     scale = np.maximum(residual_scale(distance2), max(options.min_residual_scale, _SCALE_FLOOR))
     robust = tukey_weight(distance2, scale * scale, options.tukey)
     per_point = tukey_information(options.tukey) * fraction / scale[0, 0] ** 2
     pull = fraction * points.count * hidden_contamination(distance2[0], float(scale[0, 0] ** 2)) ** 2
-    per_point /= 1 + _PULL * max(0.0, pull - 1)
-    data = model.information(points.rows, robust)[0] * per_point
+    data = per_point * model.information(points.rows, robust)[0] if shared is None else shared
+    data /= 1 + _PULL * max(0.0, pull - 1)
     covariance = inverse_information(data + np.diag(prior))
 
     blur_px = float(median(model.length[0] * points.sigma)[0])

@@ -7,7 +7,7 @@ import numpy as np
 
 from blur_imu_ros.model_spec import FlowRepresentation
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
-from blur_imu_ros.motion_points import MotionPoints, motion_points
+from blur_imu_ros.motion_points import MotionPoints, PointGeometry
 
 WIDTH, HEIGHT, FOCAL_PX = 320, 224, 300.0
 EXPOSURE_S = 0.01
@@ -69,11 +69,21 @@ def measure(
     rng: np.random.Generator | None = None,
     outliers: Outliers | None = None,
     depth_sigma: float = 0.0,
+    correlation_px: float = 0.0,
 ) -> MotionPoints:
-    """What a network with Gaussian noise (none without rng) on what it emits would say of the scene."""
+    """What a network with Gaussian noise (none without rng) on what it emits would say of the scene.
+
+    correlation_px: half of the noise is a field as smooth as that, along and across the flow; 0: none of it.
+    """
     emitted = emit(scene.flow, representation)
     if rng is not None:
-        emitted = emitted + rng.normal(size=emitted.shape) * sigma_px
+        noise = rng.normal(size=emitted.shape) * sigma_px
+        if correlation_px:
+            smooth = np.linalg.cholesky(smooth_field(scene, correlation_px) + 1e-9 * np.eye(scene.x.size))
+            noise = (noise + smooth @ rng.normal(size=emitted.shape) * sigma_px) / np.sqrt(2)
+            turned = (noise @ [1, 1j]) * (emitted @ [1, 1j]) / np.hypot(*emitted.T)
+            noise = np.stack([turned.real, turned.imag], axis=1)
+        emitted = emitted + noise
     if outliers is not None:
         assert rng is not None
         chosen = outlying_points(scene, outliers, rng)
@@ -81,16 +91,17 @@ def measure(
             emitted[chosen] = rng.uniform(-20, 20, (chosen.size, 2))
         else:
             emitted[chosen] = emit(rng.uniform(-20, 20, (1, 2)), representation)
-    return motion_points(
-        emitted.T,
-        np.full(len(emitted), sigma_px),
-        scene.inverse_depth,
-        scene.inverse_depth * depth_sigma,
-        representation=representation,
-        x=scene.x,
-        y=scene.y,
-        focal_px=FOCAL_PX,
+    geometry = PointGeometry(scene.x, scene.y, FOCAL_PX, correlation_px=correlation_px)
+    sigma = np.full(len(emitted), sigma_px)
+    return geometry.points(
+        emitted.T, sigma, scene.inverse_depth, scene.inverse_depth * depth_sigma, representation
     )
+
+
+def smooth_field(scene: Scene, correlation_px: float) -> np.ndarray:
+    """Correlation [N, N] of a smooth field at the scene's points."""
+    distance2 = np.square(scene.x[:, None] - scene.x) + np.square(scene.y[:, None] - scene.y)
+    return np.exp(-distance2 / (2 * correlation_px**2))
 
 
 def emit(flow: np.ndarray, representation: FlowRepresentation) -> np.ndarray:

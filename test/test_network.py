@@ -129,6 +129,7 @@ def test_non_finite_output_is_refused_by_name(tmp_path, field, value):
         ({"metadata": {"covariance_scale": "1,1,1"}}, "not 6 numbers"),
         ({"metadata": {"covariance_scale": "1,1,1,1,1,-1"}}, "not 6 numbers"),
         ({"metadata": {"independent_fraction": "2"}}, "'independent_fraction' is '2'"),
+        ({"metadata": {"error_correlation_px": "-1"}}, "'error_correlation_px' is '-1'"),
         ({"rename": {"image": "input"}}, r"inputs are \['input'\]"),
         ({"rename": {"flow": "motion"}}, r"missing \['flow'\], unknown \['motion'\]"),
         ({"channels_first": True}, r"tensor\(uint8\) \[1, 3, 224, 320\]"),

@@ -90,6 +90,7 @@ def test_a_calibration_is_written_without_touching_the_weights(run: Run, tmp_pat
         "covariance_scale": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         "depth_scale_sigma": 0.25,
         "min_blur_px": 0.7,
+        "error_correlation_px": 60.0,
     }
     export.write_calibration(model, calibration)
 
@@ -97,6 +98,7 @@ def test_a_calibration_is_written_without_touching_the_weights(run: Run, tmp_pat
     assert after.spec.independent_fraction == 0.02
     assert after.spec.covariance_scale == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     assert (after.spec.depth_scale_sigma, after.spec.min_blur_px) == (0.25, 0.7)
+    assert (before.spec.error_correlation_px, after.spec.error_correlation_px) == (0.0, 60.0)
     assert after.spec.training_run == before.spec.training_run
     np.testing.assert_array_equal(after.predict(noise(9)).flow, expected)
 

@@ -8,7 +8,7 @@ from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
 from blur_imu_ros.linearise import linearise
 from blur_imu_ros.model_spec import FlowRepresentation
 from blur_imu_ros.motion_field import interaction_matrix
-from blur_imu_ros.motion_points import motion_points
+from blur_imu_ros.motion_points import PointGeometry
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
 REPRESENTATIONS = list(FlowRepresentation)
@@ -135,15 +135,12 @@ def test_a_narrow_frontal_wall_hides_what_the_covariance_admits() -> None:
     far = 3000.0
     wall = np.full(scene.x.size, 0.4)
     flow = interaction_matrix(scene.x, scene.y, far, wall) @ (scene.twist * EXPOSURE_S)
-    points = motion_points(
+    points = PointGeometry(scene.x, scene.y, far).points(
         flow.T + rng.normal(size=(2, scene.x.size)) * 0.3,
         np.full(scene.x.size, 0.3),
         wall,
         0 * wall,
-        representation=FlowRepresentation.SIGNED,
-        x=scene.x,
-        y=scene.y,
-        focal_px=far,
+        FlowRepresentation.SIGNED,
     )
     # Priors wide enough that it is the image which cannot tell, not the prior which knows.
     options = SolverOptions(prior_angular_rad_s=5.0, prior_linear_m_s=1.5)

@@ -36,12 +36,12 @@ class Case:
     depth_offset: float
 
 
-def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
+def collect(network: FlowDepthNetwork, folders: list[Path], correlation_px: float) -> list[Case]:
     """Predict every frame of the sequences (with exposure and truth) once."""
     cases = []
     for folder in folders:
         sequence = Sequence.load(folder)
-        solver = SequenceSolver(sequence.camera, network, Solver.DEFAULT, EstimatorOptions())
+        solver = SequenceSolver(sequence.camera, network, Solver.DEFAULT, EstimatorOptions(), correlation_px)
         for frame, truth in zip(sequence.frames, sequence.truth, strict=True):
             if frame.exposure_s is None or not np.isfinite(truth).all():
                 continue
@@ -124,6 +124,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-blur-px", type=float, default=0.4)
     parser.add_argument(
+        "--correlation-px",
+        type=float,
+        default=60.0,
+        help="how far apart points of the network's view share their errors, 0: not at all",
+    )
+    parser.add_argument(
         "--fractions", type=float, nargs="+", default=FRACTIONS, help="independent fractions to try"
     )
     parser.add_argument(
@@ -139,8 +145,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit and write."""
     network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
-    cases = collect(network, arguments.sequences)
+    cases = collect(network, arguments.sequences, arguments.correlation_px)
     calibration = fit(cases, arguments.min_blur_px, arguments.fractions)
+    calibration["error_correlation_px"] = arguments.correlation_px
     network.close()
     arguments.output.write_text(json.dumps(calibration, indent=1) + "\n")
     if arguments.write:

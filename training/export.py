@@ -130,6 +130,7 @@ def calibration_entries(calibration: dict) -> dict[str, str]:
         "covariance_scale": ",".join(str(value) for value in calibration["covariance_scale"]),
         "depth_scale_sigma": str(calibration["depth_scale_sigma"]),
         "min_blur_px": str(calibration["min_blur_px"]),
+        "error_correlation_px": str(calibration.get("error_correlation_px", 0.0)),
     }
 
 

@@ -1,0 +1,94 @@
+"""Errors that neighbouring points share: worth less in the estimate, and owned up to in its covariance."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from motion_scenes import EXPOSURE_S, FOCAL_PX, Outliers, Scene, measure, nees, random_scene, smooth_field
+
+from blur_imu_ros.model_spec import FlowRepresentation
+from blur_imu_ros.motion_points import MotionPoints, PointGeometry
+from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
+
+CORRELATION_PX = 40.0
+PLAIN = SolverOptions(prior_angular_rad_s=np.inf, prior_linear_m_s=np.inf, exposure_relative_sigma=0.0)
+
+
+def solve(points: MotionPoints, fraction: float) -> VelocitySolution:
+    return solve_velocity(points, EXPOSURE_S, Calibration(independent_fraction=fraction), PLAIN)
+
+
+def fraction_of(scene: Scene) -> float:
+    """What share of the points is worth as much as all of them with their errors shared."""
+    return float(2 / (smooth_field(scene, CORRELATION_PX).sum(axis=1).mean() + 1))
+
+
+@pytest.fixture(scope="module")
+def solved() -> tuple[np.ndarray, np.ndarray]:
+    """Normalised squared errors and errors of w [rad/s], [2, 60]: with shared errors known, and unknown."""
+    known, unknown = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        scene = random_scene(rng, 10, stride=16)
+        points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, rng, correlation_px=CORRELATION_PX)
+        for results, measured in ((known, points), (unknown, replace(points, precision=None))):
+            solution = solve(measured, fraction_of(scene))
+            sign = 1 if solution.twist @ scene.twist > 0 else -1
+            error = np.linalg.norm((sign * solution.twist - scene.twist)[:3])
+            results.append((nees(solution.twist, solution.covariance, scene.twist), error))
+    return np.array(known).T, np.array(unknown).T
+
+
+def test_covariance_is_consistent(solved):
+    known, unknown = solved
+    assert 0.8 < np.mean(known[0]) < 1.25
+    assert abs(np.log(np.mean(unknown[0]))) > abs(np.log(np.mean(known[0])))
+
+
+def test_estimates_are_better_for_it(solved):
+    known, unknown = solved
+    assert np.sqrt(np.mean(known[1] ** 2)) < 0.95 * np.sqrt(np.mean(unknown[1] ** 2))
+
+
+def test_a_moving_region_is_left_out():
+    """Outliers say nothing of the errors of their neighbours either."""
+    errors = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scene = random_scene(rng, 10, stride=16)
+        points = measure(
+            scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, rng, Outliers.REGION, correlation_px=CORRELATION_PX
+        )
+        twist = solve(points, fraction_of(scene)).twist
+        errors.append(np.linalg.norm((twist if twist @ scene.twist > 0 else -twist) - scene.twist))
+        assert errors[-1] < 0.5 * np.linalg.norm(scene.twist)
+    assert np.median(errors) < 0.6
+
+
+def test_exact_without_noise():
+    scene = random_scene(np.random.default_rng(3), 8, stride=16)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, correlation_px=CORRELATION_PX)
+    twist = solve(points, fraction_of(scene)).twist
+    assert min(np.linalg.norm(twist - scene.twist), np.linalg.norm(twist + scene.twist)) < 1e-6
+
+
+def test_points_that_cannot_be_used_leave_the_others_as_they_are():
+    """The precision of the rest is theirs alone, not a part of that of all."""
+    scene = random_scene(np.random.default_rng(4), 8, stride=16)
+    depth = scene.inverse_depth.copy()
+    depth[::3] = np.nan
+    sigma, flow = np.full(depth.size, 0.5), np.ones((2, depth.size))
+    arguments = (flow, sigma, depth, 0 * depth, FlowRepresentation.DOUBLE_ANGLE)
+    points = PointGeometry(scene.x, scene.y, FOCAL_PX, correlation_px=CORRELATION_PX).points(*arguments)
+    correlation = np.linalg.inv(points.precision)
+    assert points.precision.shape == (points.count, points.count)
+    assert points.count == np.isfinite(depth).sum()
+    np.testing.assert_allclose(np.diag(correlation), correlation[0, 0])
+    np.testing.assert_allclose(correlation[0, 0], fraction_of(scene), rtol=1e-9)
+
+
+def test_signed_flow_is_solved_as_before():
+    points = measure(
+        random_scene(np.random.default_rng(5), 8), FlowRepresentation.SIGNED, 0.5, correlation_px=0.0
+    )
+    assert points.precision is None
