@@ -126,7 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--correlation-px",
         type=float,
-        default=60.0,
+        default=40.0,
         help="how far apart points of the network's view share their errors, 0: not at all",
     )
     parser.add_argument(
