@@ -55,11 +55,7 @@ def linearise(
     The covariance of a residual is the noise on q plus g g^T, g the effect of the depth's uncertainty: a wrong depth
     moves the predicted flow along the translational flow only, so across it the point still measures rotation exactly.
     """
-    flow = predicted_flow(motion, points.rows)
-    length = np.abs(flow)
-    turn = flow.conj() / np.maximum(length, _TINY)
-    g = predicted_flow(motion[:, 3:], points.depth_rows) * turn
-
+    length, turn, g = _seen_along(points, motion)
     unexplained: Array | float = 0.0
     surprise: Array | float = 0.0
     along: Array | float = 1.0
@@ -103,11 +99,8 @@ def linearise(
 def whitened(points: MotionPoints, motion: Array) -> tuple[ComplexArray, ComplexArray]:
     """Derivative [6, N] and residual [N] of double-angle flow about a motion [6], each in the frame of its predicted flow and in
     units of its standard deviation, depth's part included."""
-    flow = motion @ points.rows
-    length = np.abs(flow)
-    turn = flow.conj() / np.maximum(length, _TINY)
+    length, turn, g = _seen_along(points, motion)
     rows, residual = points.rows * turn, points.q * turn * turn - length
-    g = (motion[3:] @ points.depth_rows) * turn
     rows.imag *= 2
     g.imag *= 2
     # (I + g g^T)^-1/2.
@@ -116,8 +109,16 @@ def whitened(points: MotionPoints, motion: Array) -> tuple[ComplexArray, Complex
     return rows - (g.conj() * rows).real * less, residual - (g.conj() * residual).real * less
 
 
+def _seen_along(points: MotionPoints, motion: Array) -> tuple[Array, ComplexArray, ComplexArray]:
+    """Length [..., N] of the flow of motions [..., 6], the turn into its frame, and there the effect g of depth's error."""
+    flow = predicted_flow(motion, points.rows)
+    length = np.abs(flow)
+    turn = flow.conj() / np.maximum(length, _TINY)
+    return length, turn, predicted_flow(motion[..., 3:], points.depth_rows) * turn
+
+
 def predicted_flow(motion: Array, rows: ComplexArray) -> ComplexArray:
-    """Flow [H, N] of motions [H, K] with rows [K, N]."""
+    """Flow [..., N] of motions [..., K] with rows [K, N]."""
     return (motion @ rows.view(np.float64)).view(np.complex128)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 
@@ -70,16 +71,22 @@ class SequenceSolver:
         self._calibration = Calibration(
             spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, spec.min_blur_px
         )
-        maximum = options.solver.sample_size(spec.independent_fraction, self._x.size)
-        correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
-        self._geometry = self._points(maximum, correlation_px)
-        self._fit_geometry = self._points(FIT_POINTS, 0.0)
+        self._maximum = options.solver.sample_size(spec.independent_fraction, self._x.size)
+        self._correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
         self.report_scale = REPORT_WIDTH / spec.width
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Network outputs of an image uint8 RGB [H, W, 3] or mono [H, W]; buffers, overwritten by the next one."""
         self.canonical = self.view.warp(image)
         return self._network.predict(self.canonical)
+
+    @cached_property
+    def _geometry(self) -> PointGeometry:
+        return self._points(self._maximum, self._correlation_px)
+
+    @cached_property
+    def _fit_geometry(self) -> PointGeometry:
+        return self._points(FIT_POINTS, 0.0)
 
     def _points(self, maximum: int, correlation_px: float) -> PointGeometry:
         return PointGeometry(self._x, self._y, self.view.focal_px, self._usable, maximum, correlation_px)

@@ -89,6 +89,9 @@ def test_points_that_cannot_be_used_leave_the_others_as_they_are():
 
 def test_signed_flow_is_solved_as_before():
     points = measure(
-        random_scene(np.random.default_rng(5), 8), FlowRepresentation.SIGNED, 0.5, correlation_px=0.0
+        random_scene(np.random.default_rng(5), 8, stride=16),
+        FlowRepresentation.SIGNED,
+        0.5,
+        correlation_px=CORRELATION_PX,
     )
     assert points.precision is None

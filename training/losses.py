@@ -13,6 +13,7 @@ BETA = 0.4
 # Share of the points that count as independent: about what calibration finds, since their errors are common to the image.
 INDEPENDENT = 1 / 1000
 PRIOR_SIGMA = (0.10, 0.03)
+# About the usual error: below it the velocity loss grows with the square, above in proportion.
 FELT_PX = 5.0
 
 

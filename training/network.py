@@ -58,6 +58,7 @@ class LocalProducts(nn.Module):
         self.norm = nn.BatchNorm2d(width, momentum=0.03)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Two layers, so that a runtime need not take the result of one apart.
         a, b = (F.conv2d(x, half, padding=1) for half in self.filters.weight.chunk(2))
         return self.norm(a * b)
 
