@@ -1,6 +1,8 @@
 """What the network is taught agrees with what the package measures by, and errors are told apart as they should be."""
 # ruff: noqa: E402  the modules below need torch
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,13 @@ def test_large_errors_of_velocity_weigh_most(labels: Labels):
     assert larger == pytest.approx(2 * large, rel=0.05)
 
 
+def test_roll_weighs_as_much_as_pitch_and_yaw(labels: Labels):
+    pitch, _, roll = (
+        velocity_loss(labels, 0.01 * torch.eye(6)[axis].expand(2, 6)).item() for axis in range(3)
+    )
+    assert roll == pytest.approx(pitch) != 0
+
+
 @pytest.mark.parametrize("axis", range(6))
 def test_the_error_is_the_difference_of_the_motion_that_was_seen(labels: Labels, axis: int):
     """Finite differences: flow of a slightly other twist must read as exactly that difference, so the Jacobian is right."""
@@ -106,7 +115,7 @@ def test_the_error_is_the_difference_of_the_motion_that_was_seen(labels: Labels,
 
 
 def test_the_loss_does_not_know_the_sign(labels: Labels):
-    back = Labels(-labels.twist, labels.inverse_depth, labels.metric, labels.rotation, labels.translation)
+    back = replace(labels, twist=-labels.twist)
     outputs = list(perfect(labels))
     outputs[0] = outputs[0] * 1.1
     for loss in (
@@ -174,9 +183,7 @@ def test_velocity_teaches_flow_alone(labels: Labels):
 
 
 def test_depth_of_unknown_scale_is_not_taught(labels: Labels):
-    unknown = Labels(
-        labels.twist, labels.inverse_depth, torch.tensor([False, False]), labels.rotation, labels.translation
-    )
+    unknown = replace(labels, metric=torch.tensor([False, False]))
     _, _, depth, depth_sigma = perfect(labels)
     assert depth_loss(unknown, 2 * depth, depth_sigma).item() == 0
     assert depth_loss(labels, 2 * depth, depth_sigma).item() > 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,12 +97,11 @@ def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> 
         canonical_px := float(samples[0][2]["canonical_px"]),
         STRIDE,
     )
-    cropped = Labels(
-        labels.twist,
-        labels.inverse_depth[:, rows, columns],
-        labels.metric,
-        labels.rotation[:, rows, columns],
-        labels.translation[:, rows, columns],
+    cropped = replace(
+        labels,
+        inverse_depth=labels.inverse_depth[:, rows, columns],
+        rotation=labels.rotation[:, rows, columns],
+        translation=labels.translation[:, rows, columns],
     )
     image = torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
     return Batch(image, cropped, canonical_px)

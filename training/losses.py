@@ -19,10 +19,11 @@ FELT_PX = 5.0
 
 @dataclass(frozen=True)
 class Labels:
-    """twist [B,6] per exposure (rad, m); inverse_depth [B,h,w] in 1/m at the canonical focal length; metric bool [B];
-    rotation and translation [B,h,w,2,3]: the two halves of the interaction matrix in px, for an inverse depth of one."""
+    """twist [B,6] per exposure (rad, m); focal_px [B]; inverse_depth [B,h,w] in 1/m at the canonical focal length; metric bool
+    [B]; rotation and translation [B,h,w,2,3]: the two halves of the interaction matrix in px, for an inverse depth of one."""
 
     twist: Tensor
+    focal_px: Tensor
     inverse_depth: Tensor
     metric: Tensor
     rotation: Tensor
@@ -56,7 +57,7 @@ def make_labels(
     translation = torch.stack((-f, zero, x, zero, -f, y), dim=-1) * (canonical_px / f)[..., None]
     shape = (batch, rows, columns, 2, 3)
     scaled = inverse_depth * (focal_px / canonical_px).view(-1, 1, 1)
-    return Labels(twist, scaled, metric, rotation.view(shape), translation.view(shape))
+    return Labels(twist, focal_px, scaled, metric, rotation.view(shape), translation.view(shape))
 
 
 def predicted_flow(labels: Labels, inverse_depth: Tensor, twist: Tensor) -> Tensor:
@@ -151,12 +152,13 @@ def solve_at_truth(
 
 
 def velocity_loss(labels: Labels, error: Tensor) -> Tensor:
-    """Mean length of the flow that the rotational and the translational errors [B,6] would draw, in units of FELT_PX and squared
-    below it.
+    """Of the errors [B,6]: length of the rotation times the focal length, and mean length of the flow that the translation would
+    draw; in units of FELT_PX and squared below it.
 
     Large errors weigh most, as they do in a root mean square: of a picture that hardly tells, the mean is learnt, not a guess.
+    And all axes weigh the same, though roll draws less than half of the flow that pitch and yaw do.
     """
-    turn = torch.einsum("bhwij,bj->bhwi", labels.rotation, error[:, :3]).norm(dim=-1).mean((1, 2))
+    turn = labels.focal_px * error[:, :3].norm(dim=-1)
     shift = torch.einsum("bhwij,bj->bhwi", labels.translation, error[:, 3:])
     shift = (labels.inverse_depth[..., None] * shift).norm(dim=-1).mean((1, 2))
     turn, shift = (torch.sqrt(1 + (length / FELT_PX) ** 2) - 1 for length in (turn, shift))

@@ -20,10 +20,11 @@ from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical
 from training.batches import MIRROR_X, prefetch
+from training.compute import compute_device
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.train import Run, TrainingConfig, compute_device, learning_rate
+from training.train import Run, TrainingConfig, learning_rate
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from training import canonical
 from training.batches import Batch, Shards, draw_batch, prefetch
+from training.compute import compute_device, mixed_precision
 from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.pictures import write_sheet
@@ -43,13 +44,6 @@ class TrainingConfig:
     seed: int = 1
 
 
-def compute_device() -> torch.device:
-    """This process's GPU, or the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device("cpu")
-
-
 def learning_rate(config: TrainingConfig, step: int) -> float:
     """Linear warm-up over 300 steps, then a cosine down to 2 %."""
     progress = min(step / config.steps, 1.0)
@@ -69,7 +63,7 @@ def batch_loss(
     model: nn.Module, batch: Batch, config: TrainingConfig, with_velocity: bool
 ) -> dict[str, torch.Tensor]:
     """The losses by name; `total` is what is minimised."""
-    with torch.autocast(batch.image.device.type, dtype=torch.bfloat16):
+    with mixed_precision(batch.image.device):
         q, q_log_sigma, inverse_depth, depth_log_sigma, *first = model(batch.image)
     losses = {
         "flow": flow_loss(batch.labels, q, q_log_sigma, likelihood=with_velocity),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from training.batches import Shards, assemble
+from training.compute import mixed_precision
 from training.losses import covariance_loss, double_angle, solve_at_truth, velocity_loss
 
 
@@ -22,7 +23,7 @@ def validate(
         samples = [shards.pick(rng) for _ in range(size)]
         height, width = samples[0][0].shape[:2]
         batch = assemble(samples, (0, 0), (height, width)).to(device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with mixed_precision(device):
             q, q_log_sigma, inverse_depth, depth_log_sigma, *_ = model(batch.image)
         labels = batch.labels
         error = (double_angle(labels.flow).permute(0, 3, 1, 2) - q).norm(dim=1)
