@@ -136,7 +136,7 @@ def glanced_away(pose: np.ndarray, room: Room, renderer: Renderer, rng: np.rando
 
 def _probe(renderer: Renderer, pose: np.ndarray) -> np.ndarray:
     """Depth [h,w] m of a small rendering."""
-    return renderer.render(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)[1]
+    return renderer.depth(pose, FOCAL_PX / PROBE_SHRINK, WIDTH // PROBE_SHRINK, HEIGHT // PROBE_SHRINK)
 
 
 def _clear(depth: np.ndarray) -> bool:
