@@ -10,9 +10,10 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 
 from training.batches import Batch
 from training.losses import make_labels
+from training.measurement import length_of
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.patches import half_sizes
-from training.steered import SteeredReader, length_of
+from training.steered import SteeredReader
 from training.train import TrainingConfig, batch_loss
 
 WIDTH, HEIGHT, CELL = 256, 192, 32

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.measurement import measurement
 from training.steered import SteeredReader
 
 FLOW_SCALE_PX = 16.0
@@ -181,12 +182,12 @@ class FlowDepthNetwork(nn.Module):
         return nn.Sequential(conv(width, width), nn.ReLU(), last)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The four outputs; after them the first look's own flow and ln sigma, which training judges too."""
+        """The four outputs; after them both looks' flow and ln sigma, second first, as means: what likelihood judges."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             luma = luma_of(image)
         q, log_sigma, *depth = self.first_look(image, luma)
-        better, better_log_sigma = self.second_look(luma, q.detach(), log_sigma.detach())
-        return better, better_log_sigma, *depth, q, log_sigma
+        mean, mean_log_sigma = self.second_look(luma, q.detach(), log_sigma.detach())
+        return *measurement(mean, mean_log_sigma), *depth, mean, mean_log_sigma, q, log_sigma
 
     def hold_first_look(self) -> None:
         """Train the second look alone: everything else keeps its weights and the statistics of its batch norms."""

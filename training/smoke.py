@@ -124,9 +124,10 @@ def train_stages(out: Path, steps: int) -> dict[str, tuple[float, float]]:
         "--velocity-from",
         0,
     )
+    # What so few steps have taught is hardly worth keeping.
     command(
         "stage3", "--run", out / "stage3", "--start-from", out / "stage2/last.pt", "--sequences", out / "sequences/train",
-        "--size", WIDTH, HEIGHT, "--focal-px", FOCAL_PX, "--learning-rate", 0.005,
+        "--size", WIDTH, HEIGHT, "--focal-px", FOCAL_PX, "--learning-rate", 0.005, "--keep", 0.01,
         "--steps", steps, "--every", max(1, steps // 4), "--threads", 1,
     )  # fmt: skip
     first, second, third = (out / name / "last.pt" for name in ("stage1", "stage2", "stage3"))

@@ -11,12 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.measurement import length_of
 from training.patches import FlowPatches
-
-
-def length_of(q: Tensor) -> Tensor:
-    """Length [B,1,h,w] of q [B,2,h,w], never zero."""
-    return torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
 
 
 def smoothed(q: Tensor, cells: int) -> Tensor:

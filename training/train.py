@@ -64,10 +64,10 @@ def batch_loss(
 ) -> dict[str, torch.Tensor]:
     """The losses by name; `total` is what is minimised."""
     with mixed_precision(batch.image.device):
-        q, q_log_sigma, inverse_depth, depth_log_sigma, *first = model(batch.image)
+        q, q_log_sigma, inverse_depth, depth_log_sigma, *means = model(batch.image)
     losses = {
-        "flow": flow_loss(batch.labels, q, q_log_sigma, likelihood=with_velocity),
-        "first": flow_loss(batch.labels, *first, likelihood=with_velocity),
+        "flow": flow_loss(batch.labels, *means[:2], likelihood=with_velocity),
+        "first": flow_loss(batch.labels, *means[2:], likelihood=with_velocity),
         "depth": depth_loss(batch.labels, inverse_depth, depth_log_sigma),
     }
     losses["total"] = losses["flow"] + config.depth_weight * losses["depth"]
