@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.measurement import length_of
+
 BETA = 0.4
 # Share of the points that count as independent: about what calibration finds, since their errors are common to the image.
 INDEPENDENT = 1 / 1000
@@ -92,7 +94,7 @@ def gaussian(error: Tensor, log_sigma: Tensor) -> Tensor:
 
 def compress(q: Tensor) -> Tensor:
     """q [B,2,h,w] with its length replaced by ln(1 + length): errors count relative to the blur, as they are felt."""
-    length = torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
+    length = length_of(q)
     return q * (torch.log1p(length) / length)
 
 
