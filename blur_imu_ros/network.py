@@ -69,16 +69,17 @@ class FlowDepthNetwork:
         start = time.perf_counter()
         self._session: Any = None
         self._binding: Any = None
+        self._on_gpu: dict[str, Any] = {}
         path = find_model(model, provider)
         data, sha256, notes = read_model(path, verify_hash=verify_hash)
         try:
             _check_file(OnnxFile.parse(data))
             self._session, runs = _open(data, sha256, provider, _options(threads, spinning), build_engine)
             self.spec = _read_spec(self._session, path, sha256, notes)
-            self._bind()
+            self._bind(on_gpu=runs is Provider.CUDA)
             self.provider_message = describe(provider, runs)
-            # The first runs choose algorithms and allocate memory; a frame must not wait for that.
-            for _ in range(2):
+            # The first runs choose algorithms, allocate memory and record a GPU's graph; a frame must not wait for that.
+            for _ in range(3):
                 self.predict(np.full((self.spec.height, self.spec.width, 3), 114, np.uint8))
         except ModelError as error:
             raise ModelError(f"model {path}: {error}") from error
@@ -95,7 +96,7 @@ class FlowDepthNetwork:
             )
         self._image[0] = image
         try:
-            self._session.run_with_iobinding(self._binding)
+            self._run()
         except Exception as error:  # ONNX Runtime's exceptions share no other base
             raise ModelError(
                 f"model {self.spec.name} failed to run: {_first_line(error)}; try provider cpu"
@@ -106,9 +107,17 @@ class FlowDepthNetwork:
     def close(self) -> None:
         """Free the session and its memory, on the GPU too."""
         self._session = self._binding = None
+        self._on_gpu = {}
 
-    def _bind(self) -> None:
-        """Inputs and outputs live in arrays of ours for good: nothing is allocated per frame."""
+    def _run(self) -> None:
+        if self._on_gpu:
+            self._on_gpu["image"].update_inplace(self._image)
+        self._session.run_with_iobinding(self._binding)
+        for name in self._produced if self._on_gpu else ():
+            np.copyto(self._outputs[name], self._on_gpu[name].numpy())
+
+    def _bind(self, on_gpu: bool) -> None:
+        """Inputs and outputs live in arrays of ours for good, those of a GPU in its memory: nothing is allocated per frame."""
         spec = self.spec
         rows, columns = spec.height // spec.stride, spec.width // spec.stride
         self._image = np.zeros((1, spec.height, spec.width, 3), np.uint8)
@@ -118,6 +127,15 @@ class FlowDepthNetwork:
         self._produced = [output.name for output in self._session.get_outputs()]
         self._outputs["flow_log_sigma"].fill(np.log(DEFAULT_FLOW_SIGMA_PX))
         self._binding = self._session.io_binding()
+        if on_gpu:
+            arrays = {"image": self._image, **{name: self._outputs[name] for name in self._produced}}
+            self._on_gpu = {
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0) for name, array in arrays.items()
+            }
+            self._binding.bind_ortvalue_input("image", self._on_gpu["image"])
+            for name in self._produced:
+                self._binding.bind_ortvalue_output(name, self._on_gpu[name])
+            return
         self._binding.bind_cpu_input("image", self._image)
         for name in self._produced:
             array = self._outputs[name]

@@ -12,6 +12,7 @@ COMMANDS = {
     "samples": "blur key frames into training samples",
     "posed": "turn posed RGB-D recordings (TUM, ScanNet++) into key frames",
     "train": "train, or go on training, the network",
+    "live": "train on a GPU with samples made on it meanwhile",
     "stage3": "go on with real sequences that have velocity truth only",
     "calibrate": "fit the covariance calibration on validation sequences",
     "export": "write the ONNX file of the model contract",

@@ -33,6 +33,11 @@ class Batch:
         )
 
 
+def keep_share(length: Tensor) -> Tensor:
+    """Which share of the samples of a blur length in pixels is learnt from."""
+    return (20.0 / (length + 1e-6)).clamp(0.3, 1.0)
+
+
 class Shards:
     """Memory-mapped shards below some folders; `refresh` picks up those written since."""
 
@@ -77,7 +82,7 @@ class Shards:
                 np.linalg.norm(record["twist"][:3])
                 + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
             )
-            if rng.random() < np.clip(20.0 / (length + 1e-6), 0.3, 1.0):
+            if rng.random() < keep_share(torch.tensor(length)):
                 return image, depth, record
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from training.keyframe import FULL_SCALE, KeyFrame
 from training.motion import ExposureMotion
 
+# Longest way between the sub-frames of an exposure, and how many of them there are.
+STEP_PX, SUB_FRAMES = 1.2, (3, 72)
+
 
 @dataclass(frozen=True)
 class View:
@@ -70,7 +73,7 @@ def _source_map(inverse_depth: np.ndarray, view: View, pose: np.ndarray, to_key:
 
 
 def integrate_exposure(
-    key: KeyFrame, view: View, motion: ExposureMotion, step_px: float = 1.2
+    key: KeyFrame, view: View, motion: ExposureMotion, step_px: float = STEP_PX
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear-light image float32 [H,W,3] (1 = diffuse white) of one exposure, and inverse depth [H,W] at each row's mid time."""
     inverse_depth, to_key = view_inverse_depth(key, view), _key_matrix(key, view)
@@ -81,7 +84,7 @@ def integrate_exposure(
     slope, bend = (after - before) / (2 * reach), (after + before - 2 * middle) / (2 * reach * reach)
     row_time = (np.linspace(-0.5, 0.5, view.height, dtype=np.float32) * motion.readout)[:, None, None]
     length = float(np.percentile(np.linalg.norm(slope[::4, ::4], axis=-1), 99)) * view.focal_px / key.focal_px
-    count = int(np.clip(np.ceil(length / step_px), 3, 72))
+    count = int(np.clip(np.ceil(length / step_px), *SUB_FRAMES))
     # Quadratic in time: each sub-frame's map is the one before plus a step that grows evenly.
     interval = np.float32(1 / count)
     moment = row_time - np.float32(0.5) + interval / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -61,12 +62,8 @@ def _write_rooms(
     for index in indices:
         if (out / f"room{index:05d}_0.npz").exists():
             continue
-        room = build_room(pack, index, seed)
-        renderer.load(room.scene)
         rng = np.random.default_rng((seed, index, 1))
-        for view, pose in enumerate(camera_poses(room, renderer, rng, views)):
-            if rng.random() < GLANCES:
-                pose = glanced_away(pose, room, renderer, rng)
+        for view, pose in enumerate(room_views(pack, renderer, index, seed, views, rng)):
             colour, depth = renderer.render(pose, FOCAL_PX, WIDTH, HEIGHT)
             save_view(out / f"room{index:05d}_{view}.npz", exposed(colour, rng), depth, pose, index, split)
             written += 1
@@ -105,6 +102,16 @@ def save_view(
             split=np.array(split.value),
         )
     temporary.rename(path)
+
+
+def room_views(
+    pack: Pack, renderer: Renderer, index: int, seed: int, count: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Up to `count` camera-to-world poses in room number `index`, which is loaded into the renderer first."""
+    room = build_room(pack, index, seed)
+    renderer.load(room.scene)
+    for pose in camera_poses(room, renderer, rng, count):
+        yield glanced_away(pose, room, renderer, rng) if rng.random() < GLANCES else pose
 
 
 def camera_poses(room: Room, renderer: Renderer, rng: np.random.Generator, count: int) -> list[np.ndarray]:

@@ -46,8 +46,8 @@ def make_labels(
 ) -> Labels:
     """Labels for views of focal length focal_px [B]; inverse depth [B,h,w] in 1/m is scaled to the canonical focal length."""
     batch, rows, columns = inverse_depth.shape
-    x = (torch.arange(columns) + 0.5) * stride - columns * stride / 2
-    y = (torch.arange(rows) + 0.5) * stride - rows * stride / 2
+    x = (torch.arange(columns, device=twist.device) + 0.5) * stride - columns * stride / 2
+    y = (torch.arange(rows, device=twist.device) + 0.5) * stride - rows * stride / 2
     y, x = torch.meshgrid(y, x, indexing="ij")
     x, y, f = (
         x.expand(batch, -1, -1),

@@ -49,19 +49,23 @@ def _natural_twist(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_motion(
-    rng: np.random.Generator, inverse_depth: np.ndarray, focal_px: float, max_blur_px: float
+    rng: np.random.Generator,
+    inverse_depth: np.ndarray,
+    focal_px: float,
+    max_blur_px: float,
+    stride: int = 4,
 ) -> ExposureMotion:
-    """A motion for a view with this inverse depth grid [h,w] (stride 4); blur lengths up to max_blur_px (median)."""
+    """A motion for a view with this inverse depth grid [h,w] of a stride; blur lengths up to max_blur_px (median)."""
     twist = _natural_twist(rng)
     if rng.random() < 0.5:
         share = rng.choice([0.0, 1.0, rng.random()], p=[0.15, 0.35, 0.5])
         depth_m = 1.0 / max(float(np.median(inverse_depth)), 1e-3)
         twist = np.concatenate((share * _direction(rng, 3), (1 - share) * depth_m * _direction(rng, 3)))
-        length = median_blur_px(twist, inverse_depth, focal_px)
+        length = median_blur_px(twist, inverse_depth, focal_px, stride)
         twist *= max_blur_px * rng.random() ** 2.5 / max(length, 1e-6)
     if rng.random() < 0.08:
         twist *= 0.05 * rng.random()
-    excess = median_blur_px(twist, inverse_depth, focal_px) / max_blur_px
+    excess = median_blur_px(twist, inverse_depth, focal_px, stride) / max_blur_px
     twist /= max(1.0, excess)
     change = (
         0.3 * twist * rng.normal(size=6)

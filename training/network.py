@@ -27,7 +27,7 @@ class NetworkConfig:
     """Widths at strides 4, 8, 16, 32 and 64, and residual blocks from stride 8 on."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 192)
-    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    blocks: tuple[int, ...] = (2, 3, 4, 2)
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:

@@ -43,7 +43,8 @@ class SampleConfig:
 SAMPLE_DTYPE = np.dtype([("twist", "f4", 6), ("focal_px", "f4"), ("canonical_px", "f4"), ("metric", "?")])
 
 
-def _draw_view(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) -> View:
+def draw_view(rng: np.random.Generator, key: KeyFrame, config: SampleConfig) -> View:
+    """A view that lies inside the key frame, turned and zoomed at random."""
     zoom = float(np.exp(abs(rng.normal(0, 0.15))) * rng.uniform(0.97, 1.03))
     height, width = key.inverse_depth.shape
     inside = MARGIN * key.focal_px * max(config.width / width, config.height / height)
@@ -66,7 +67,7 @@ def make_sample(
 
     recorded: the motion for a view and its inverse depth on a stride-4 grid; without it one is drawn.
     """
-    view = _draw_view(rng, key, config)
+    view = draw_view(rng, key, config)
     coarse = view_inverse_depth(key, view)[2::4, 2::4]
     if recorded:
         motion = recorded(view, coarse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -41,6 +41,10 @@ class Sensor:
     black: float
     white: float
     jpeg_quality: int
+
+    def row(self) -> np.ndarray:
+        """All of it as numbers [N], in the order of the fields."""
+        return np.hstack([getattr(self, field.name) for field in fields(self)]).astype(np.float32)
 
 
 def draw_sensor(rng: np.random.Generator, dark: bool | None = None) -> Sensor:

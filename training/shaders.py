@@ -130,7 +130,7 @@ void main() {
         light += e * facing * mix(1.0, open, 0.4);
         shine += e * pow(max(dot(n, normalize(l + v)), 0.0), finish.y) * (finish.y + 8.0) * 0.04;
     }
-    float fresnel = finish.x * (0.3 + 0.7 * pow(1.0 - max(dot(n, v), 0.0), 4.0));
+    float fresnel = finish.x * (0.3 + 0.7 * pow(1.0 - clamp(dot(n, v), 0.0, 1.0), 4.0));
     colour = vec4(albedo * light + shine * finish.x * 0.1 + ambient * fresnel * 0.5 * open + albedo * finish.z, 1.0);
 }"""
 )

@@ -24,7 +24,7 @@ from training.compute import compute_device
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.train import Run, TrainingConfig, learning_rate
+from training.train import Run, TrainingConfig, follow, learning_rate
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0
@@ -159,7 +159,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
         state.optimiser.step()
         state.optimiser.zero_grad(set_to_none=True)
-        state.average.update_parameters(state.model)
+        follow(state.average, state.model)
         state.step += 1
         for name, value in losses.items():
             means[name] = 0.9 * means.get(name, value.item()) + 0.1 * value.item()

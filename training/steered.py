@@ -74,6 +74,13 @@ class SteeredReader(nn.Module):
         self.around = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
         )
+        self.beyond = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=2, dilation=2),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=2, dilation=2),
+        )
+        nn.init.zeros_(self.beyond[2].weight)
+        nn.init.zeros_(self.beyond[2].bias)
         self.answer = nn.Conv2d(width, 3, 1)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
@@ -111,7 +118,8 @@ class SteeredReader(nn.Module):
             features = (*self.evidence(energy), *first, direction, about_centre(direction))
         x = self.mix(self.norm(torch.cat(features, dim=1)))
         x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
-        answer = self.answer(x + self.around(x)).float()
+        x = x + self.around(x)
+        answer = self.answer(x + self.beyond(x)).float()
         across = torch.cat((-direction[:, 1:], direction[:, :1]), dim=1)
         change = length * (answer[:, :1] * direction + answer[:, 1:2] * across)
         sigma = torch.log(length) + answer[:, 2:].clamp(-5, 2) - 1.5

@@ -23,6 +23,9 @@ from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.pictures import write_sheet
 from training.validate import validate
 
+# Where a network may have more layers than the one it starts from.
+GROWN = ("stages.", "second_look.beyond.")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -40,23 +43,29 @@ class TrainingConfig:
     depth_weight: float = 2.0
     first_look_weight: float = 1.0
     learning_rate: float = 1.5e-3
+    warm_up: int = 300
     weight_decay: float = 1e-3
     seed: int = 1
 
 
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Linear warm-up over 300 steps, then a cosine down to 2 %."""
-    progress = min(step / config.steps, 1.0)
+def learning_rate(config: TrainingConfig, step: int, progress: float | None = None) -> float:
+    """Linear warm-up, then a cosine down to 2 % over the run; progress: how much of it is over, if not by steps."""
+    progress = min(step / config.steps if progress is None else progress, 1.0)
     return (
         config.learning_rate
-        * min(1.0, (step + 1) / 300)
+        * min(1.0, (step + 1) / config.warm_up)
         * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
     )
 
 
-def running_average(average: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-    """Exponential mean over about 500 steps, over fewer while there are fewer."""
-    return average + (current - average) * max(0.002, 1 / (1 + 0.2 * float(count)))
+def follow(average: AveragedModel, model: nn.Module) -> None:
+    """Move the averaged weights and statistics towards the model's: an exponential mean over about 500 steps, over fewer while
+    there are fewer. As AveragedModel does it, but in a few operations and without waiting for a GPU."""
+    share = max(0.002, 1 / (1 + 0.2 * int(average.n_averaged)))
+    pairs = zip(average.module.state_dict().values(), model.state_dict().values(), strict=True)
+    means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+    torch._foreach_lerp_(means, values, share)
+    average.n_averaged += 1
 
 
 def batch_loss(
@@ -90,7 +99,7 @@ class Run:
         self.folder, self.config, self.network, self.device = folder, config, network, device
         torch.manual_seed(config.seed)
         self.model = FlowDepthNetwork(network).to(device, memory_format=torch.channels_last)
-        self.average = AveragedModel(self.model, avg_fn=running_average, use_buffers=True)
+        self.average = AveragedModel(self.model, use_buffers=True)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=1e-3, weight_decay=config.weight_decay, fused=True
         )
@@ -123,10 +132,33 @@ class Run:
         self.step = state["step"]
 
     def start_from(self, path: Path) -> None:
-        """Begin with the averaged weights of another run's checkpoint, or of `export --weights`."""
+        """Begin with the averaged weights of another run's checkpoint, or of `export --weights`.
+
+        Layers that only this network has start as they are made: adding nothing to what passes them.
+        """
         state = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(averaged_weights(state))
-        self.average.module.load_state_dict(averaged_weights(state))
+        weights = averaged_weights(state)
+        added = {key: value for key, value in self.model.state_dict().items() if key.startswith(GROWN)}
+        for model in (self.model, self.average.module):
+            model.load_state_dict({**added, **weights})
+
+
+def train_step(
+    state: Run, model: nn.Module, batch: Batch, rate: float, with_velocity: bool
+) -> dict[str, torch.Tensor]:
+    """One step of the optimiser at a learning rate; the losses of the batch."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    losses = batch_loss(model, batch, state.config, with_velocity)
+    losses["total"].backward()
+    length = nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+    # Read by the optimiser: it leaves a step without finite gradients out.
+    state.optimiser.found_inf = (~torch.isfinite(length)).float()
+    state.optimiser.step()
+    state.optimiser.zero_grad(set_to_none=True)
+    follow(state.average, state.model)
+    state.step += 1
+    return losses
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,18 +216,11 @@ def train(
     means: dict[str, float] = {}
     for batch in prefetch(lambda: draw_batch(rng, shards, config.batch, config.crop)):
         batch = batch.to(state.device)
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(config, state.step)
         model.train()
         if config.first_look_weight == 0:
             state.model.hold_first_look()
-        losses = batch_loss(model, batch, config, state.step >= config.velocity_from * config.steps)
-        losses["total"].backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        state.optimiser.step()
-        state.optimiser.zero_grad(set_to_none=True)
-        state.average.update_parameters(state.model)
-        state.step += 1
+        with_velocity = state.step >= config.velocity_from * config.steps
+        losses = train_step(state, model, batch, learning_rate(config, state.step), with_velocity)
         for name, value in losses.items():
             means[name] = 0.99 * means.get(name, value.item()) + 0.01 * value.item()
         minutes = (time.monotonic() - began) / 60

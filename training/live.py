@@ -1,0 +1,247 @@
+"""`python -m training live`: train on one GPU with samples that are made on it while worker processes build and draw rooms."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import canonical
+from training.batch_blur import BatchExposure, Exposures
+from training.batch_sensor import Sensors, expose
+from training.batches import MIRROR_X, MIRROR_Y, Batch, keep_share
+from training.compute import compute_device
+from training.keyframe import FULL_SCALE
+from training.live_rooms import PlannedKey, Supply, read_keys, start_workers
+from training.losses import Labels, make_labels
+from training.network import NetworkConfig
+from training.samples import SampleConfig
+from training.train import Run, TrainingConfig, learning_rate, train_step
+
+# Seconds between two lines of the log, and two checkpoints.
+REPORT_S = 15.0
+# Fields of TrainingConfig that are arguments of this command too.
+LEARNING = ("batch", "learning_rate", "warm_up", "velocity_weight", "seed")
+
+
+class Maker:
+    """Samples from planned key frames: as many at a time as fit, of like blur, since all get as many sub-frames as the longest."""
+
+    # Plans that wait before a batch is chosen among them, in batches.
+    CHOICE = 4
+
+    def __init__(self, config: SampleConfig, batch: int, device: torch.device, seed: int) -> None:
+        self.config, self.batch, self.device = config, batch, device
+        self.rng = np.random.default_rng(seed)
+        self.waiting: dict[tuple[int, ...], list[tuple[PlannedKey, int]]] = {}
+
+    def take(self, keys: queue.Queue[PlannedKey]) -> None:
+        """Take over what is ready, as far as there is use for it."""
+        while sum(map(len, self.waiting.values())) < 2 * self.CHOICE * self.batch:
+            try:
+                planned = keys.get_nowait()
+            except queue.Empty:
+                return
+            places = self.waiting.setdefault(planned.key.inverse_depth.shape, [])
+            places += [(planned, number) for number in range(len(planned.plans))]
+
+    def make(self) -> tuple[Tensor, Labels] | None:
+        """Images uint8 [B,H,W,3] and their labels; None while too little is waiting."""
+        ready = [places for places in self.waiting.values() if len(places) >= self.CHOICE * self.batch]
+        if not ready:
+            return None
+        places = ready[self.rng.integers(len(ready))]
+        places.sort(key=lambda place: int(place[0].plans[place[1]]["count"]))
+        first = int(self.rng.integers(len(places) // self.batch)) * self.batch
+        chosen = places[first : first + self.batch]
+        del places[first : first + self.batch]
+        return self._expose([planned for planned, _ in chosen], np.stack([p.plans[k] for p, k in chosen]))
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _expose(self, planned: list[PlannedKey], plans: np.ndarray) -> tuple[Tensor, Labels]:
+        keys = {id(p): p.key for p in planned}
+        order = list(keys)
+        which = torch.tensor([order.index(id(p)) for p in planned], device=self.device)
+        codes = torch.stack([self._tensor(key.colour.view(np.int16)) for key in keys.values()])
+        colour = (codes.int() & 0xFFFF).float() * (FULL_SCALE / 65535.0)
+        depth = torch.stack([self._tensor(key.inverse_depth) for key in keys.values()]).float()
+        exposures = Exposures(
+            colour.permute(0, 3, 1, 2)[which],
+            depth[which, None],
+            self._tensor(np.array([p.key.focal_px for p in planned], np.float32)),
+            *(self._tensor(plans[name]) for name in ("rotation", "focal_px", "twist", "change", "readout")),
+        )
+        view = BatchExposure(exposures, self.config.height, self.config.width)
+        light, inverse_depth = view.integrate(int(plans["count"].max()))
+        images = expose(Sensors.of(self._tensor(plans["sensor"])), light).permute(0, 2, 3, 1)
+        metric = self._tensor(np.array([p.key.metric for p in planned]))
+        grid = F.avg_pool2d(inverse_depth, canonical.STRIDE)[:, 0]
+        labels = make_labels(
+            exposures.twist, grid, metric, exposures.focal_px, self.config.canonical_px, canonical.STRIDE
+        )
+        return images, labels
+
+
+class Memory:
+    """The last `size` samples, on the GPU."""
+
+    def __init__(self, size: int, config: SampleConfig, device: torch.device) -> None:
+        rows, columns = config.height // canonical.STRIDE, config.width // canonical.STRIDE
+        self.config, self.size, self.made = config, size, 0
+        self.images = torch.empty(size, config.height, config.width, 3, dtype=torch.uint8, device=device)
+        self.twist, self.focal_px = torch.empty(size, 6, device=device), torch.empty(size, device=device)
+        self.inverse_depth = torch.empty(size, rows, columns, dtype=torch.float16, device=device)
+        self.metric = torch.empty(size, dtype=torch.bool, device=device)
+        self.share = torch.zeros(size, device=device)
+
+    def add(self, images: Tensor, labels: Labels) -> None:
+        """Put samples in the place of the oldest."""
+        places = (self.made + torch.arange(len(images), device=images.device)) % self.size
+        self.made += len(images)
+        self.images[places], self.twist[places], self.focal_px[places] = images, labels.twist, labels.focal_px
+        scale = (self.config.canonical_px / labels.focal_px).view(-1, 1, 1)
+        self.inverse_depth[places], self.metric[places] = (labels.inverse_depth * scale).half(), labels.metric
+        length = labels.flow.norm(dim=-1).flatten(1).median(dim=1).values
+        self.share[places] = keep_share(length)
+
+    def draw(self, count: int) -> Batch:
+        """A random batch, mirrored and recoloured at random; of long blur fewer, as batches.Shards.pick_moderate."""
+        chosen = torch.multinomial(self.share, count, replacement=True)
+        device = chosen.device
+        image, depth, twist = (
+            self.images[chosen].permute(0, 3, 1, 2),
+            self.inverse_depth[chosen],
+            self.twist[chosen],
+        )
+        for axis, signs, probability in ((-1, MIRROR_X, 0.5), (-2, MIRROR_Y, 0.3)):
+            flipped = torch.rand(count, device=device) < probability
+            image = torch.where(flipped.view(-1, 1, 1, 1), image.flip(axis), image)
+            depth = torch.where(flipped.view(-1, 1, 1), depth.flip(axis), depth)
+            twist = torch.where(flipped[:, None], twist * torch.from_numpy(signs).to(device), twist)
+        channels = torch.arange(3, device=device).repeat(count, 1)
+        shuffled = torch.rand(count, 3, device=device).argsort(dim=1)
+        channels = torch.where(torch.rand(count, 1, device=device) < 0.3, shuffled, channels)
+        image = image.gather(1, channels[:, :, None, None].expand_as(image))
+        focal_px, metric = self.focal_px[chosen], self.metric[chosen]
+        labels = make_labels(
+            twist, depth.float(), metric, focal_px, self.config.canonical_px, canonical.STRIDE
+        )
+        image = image.float().contiguous(memory_format=torch.channels_last)
+        return Batch(image, labels, self.config.canonical_px)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training live`."""
+    defaults = TrainingConfig()
+    parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
+    parser.add_argument(
+        "--keys", type=Path, required=True, help="folder for key frames that wait, best in memory"
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint and the log")
+    parser.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run starts from")
+    parser.add_argument(
+        "--minutes", type=float, required=True, help="how long; the learning rate falls over this time"
+    )
+    parser.add_argument("--workers", type=int, default=14, help="processes that build rooms")
+    parser.add_argument("--memory", type=int, default=30000, help="samples kept on the GPU, 0.86 MB each")
+    parser.add_argument(
+        "--first-samples", type=int, default=2000, help="how many to have before the first step"
+    )
+    parser.add_argument("--made-at-once", type=int, default=32, help="samples made together")
+    parser.add_argument(
+        "--making", type=float, default=0.35, help="share of the GPU's time that goes into samples"
+    )
+    canonical.add_arguments(parser)
+    for name in LEARNING:
+        value = getattr(defaults, name)
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train until the time is used up."""
+    device, began = compute_device(), time.monotonic()
+    torch.backends.cudnn.benchmark = True
+    samples = SampleConfig(*arguments.size, arguments.focal_px)
+    supply = Supply(arguments.pack, arguments.keys, samples, arguments.workers, arguments.seed)
+    workers = start_workers(supply)
+    config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)
+    state = Run(arguments.run, config, NetworkConfig(), device)
+    if arguments.start_from:
+        state.start_from(arguments.start_from)
+    maker = Maker(samples, arguments.made_at_once, device, arguments.seed)
+    memory = Memory(arguments.memory, samples, device)
+    keys = read_keys(arguments.keys)
+    limit = 60 * arguments.minutes
+    try:
+        train(state, maker, memory, keys, arguments, lambda: (time.monotonic() - began) / limit)
+    finally:
+        for worker in workers:
+            worker.terminate()
+    state.save()
+    return 0
+
+
+def train(
+    state: Run,
+    maker: Maker,
+    memory: Memory,
+    keys: queue.Queue[PlannedKey],
+    arguments: argparse.Namespace,
+    progress: Callable[[], float],
+) -> None:
+    """The loop: samples are made while they are fewer than wanted or have had less than their share of the time."""
+    config, sums, steps = state.config, dict[str, Tensor](), 0
+    reported = started = time.monotonic()
+    making_s, began = 0.0, progress()
+    model: nn.Module = state.model
+    model.train()
+    while (share := progress()) < 1:
+        few = memory.made < min(arguments.first_samples, memory.size)
+        if few or making_s < arguments.making * (time.monotonic() - started):
+            took_s = _make(maker, memory, keys)
+            making_s += took_s
+        if few:
+            began = share
+            time.sleep(0 if took_s else 0.02)
+            started, making_s = time.monotonic(), 0.0
+            continue
+        rate = learning_rate(config, state.step, (share - began) / (1 - began))
+        losses = train_step(state, model, memory.draw(config.batch), rate, with_velocity=True)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
+        steps += 1
+        if time.monotonic() - reported > REPORT_S:
+            reported = time.monotonic()
+            line = {"step": state.step, "seconds": reported - started, "made": memory.made, "rate": rate}
+            line |= {name: float(value) / steps for name, value in sums.items()}
+            sums, steps = {}, 0
+            print(json.dumps({name: round(value, 5) for name, value in line.items()}), flush=True)
+            state.save()
+
+
+def _make(maker: Maker, memory: Memory, keys: queue.Queue[PlannedKey]) -> float:
+    """Make samples if there are key frames for them; how long it took, in seconds."""
+    maker.take(keys)
+    _finish(maker.device)
+    began = time.monotonic()
+    made = maker.make()
+    if made is None:
+        return 0.0
+    memory.add(*made)
+    _finish(maker.device)
+    return time.monotonic() - began
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
