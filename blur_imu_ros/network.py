@@ -130,7 +130,8 @@ class FlowDepthNetwork:
         if on_gpu:
             arrays = {"image": self._image, **{name: self._outputs[name] for name in self._produced}}
             self._on_gpu = {
-                name: onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0) for name, array in arrays.items()
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0)
+                for name, array in arrays.items()
             }
             self._binding.bind_ortvalue_input("image", self._on_gpu["image"])
             for name in self._produced:

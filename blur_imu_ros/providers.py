@@ -117,8 +117,7 @@ def _session_providers(provider: Provider, sha256: str, build_engine: bool) -> l
         return [[_CPU]]
     if provider is Provider.CUDA:
         # As one recorded graph the GPU runs without waiting for the CPU; not where an operator needs the CPU.
-        options = {"enable_cuda_graph": "1", "prefer_nhwc": "1"}
-        return [[(_CUDA, options), _CPU], [_CUDA, _CPU]]
+        return [[(_CUDA, {"enable_cuda_graph": "1", "prefer_nhwc": "1"}), _CPU], [_CUDA, _CPU]]
     cache = engine_cache_directory(sha256, create=build_engine)
     if not build_engine and not any(cache.glob("*.engine")):
         raise ModelError(

@@ -14,14 +14,22 @@ from training.sensor import LUMA, Sensor
 RADIUS = 6
 # Quantisation of JPEG's luma and chroma at quality 50 (ITU-T T.81, tables K.1 and K.2).
 LUMA_STEPS = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112,
-    100, 103, 99,
-)  # fmt: skip
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
 CHROMA_STEPS = (
-    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
-    *(99,) * 32,
-)  # fmt: skip
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    *((99,) * 8,) * 4,
+)
 # JPEG's Y, Cb, Cr from R, G, B (ITU-T T.871).
 YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
@@ -45,7 +53,7 @@ class Sensors:
 
 def soften(image: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur of images [B,C,H,W], each by its own sigma [B,1,1,1] in pixels."""
-    batch, channels, height, width = image.shape
+    _, channels, height, width = image.shape
     place = torch.arange(-RADIUS, RADIUS + 1, device=image.device)
     weight = torch.exp(-0.5 * (place / sigma.clamp(min=0.05)) ** 2)
     weight = (weight / weight.sum(dim=-1, keepdim=True)).expand(-1, channels, -1, -1).flatten(0, 1)[:, None]
@@ -97,13 +105,13 @@ def compressed(image: Tensor, quality: Tensor) -> Tensor:
     return torch.einsum("kc,bchw->bkhw", torch.linalg.inv(matrix), planes).round().clamp(0, 255)
 
 
-def _quantised(planes: Tensor, steps: tuple[int, ...], scale: Tensor) -> Tensor:
+def _quantised(planes: Tensor, steps: tuple[tuple[int, ...], ...], scale: Tensor) -> Tensor:
     """Planes [B,C,H,W] with the cosine transform of every 8x8 block rounded to steps times scale [B,1,1,1]."""
     batch, channels, height, width = planes.shape
     k = torch.arange(8, device=planes.device)
     cosines = torch.cos((k + 0.5) * k[:, None] * (math.pi / 8)) * 0.5
     cosines[0] /= math.sqrt(2)
-    step = (planes.new_tensor(steps).view(8, 8) * scale).round().clamp(1, 255)[:, :, None, None]
+    step = (planes.new_tensor(steps) * scale).round().clamp(1, 255)[:, :, None, None]
     blocks = planes.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
     waves = cosines @ blocks @ cosines.T
     blocks = cosines.T @ ((waves / step).round() * step) @ cosines

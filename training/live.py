@@ -33,7 +33,7 @@ LEARNING = ("batch", "learning_rate", "warm_up", "velocity_weight", "seed")
 
 
 class Maker:
-    """Samples from planned key frames: as many at a time as fit, of like blur, since all get as many sub-frames as the longest."""
+    """Samples from planned key frames, some at a time, of like blur: all get as many sub-frames as the longest."""
 
     # Plans that wait before a batch is chosen among them, in batches.
     CHOICE = 4

@@ -39,8 +39,9 @@ PLAN_DTYPE = np.dtype(
         ("twist", "f4", 6),
         ("change", "f4", 6),
         ("readout", "f4"),
+        ("sensor", "f4", len(draw_sensor(np.random.default_rng(0)).row())),
+        ("count", "i4"),
     ]
-    + [("sensor", "f4", len(draw_sensor(np.random.default_rng(0)).row())), ("count", "i4")]
 )
 
 
