@@ -115,7 +115,7 @@ def test_it_learns_to_mend_a_wrong_gain():
 
     held_out = torch.tensor([0.75, 1.3, 0.8, 1.25])
     before = float(error(held_out).detach())
-    for _ in range(100):
+    for _ in range(200):
         optimiser.zero_grad()
         error(torch.exp(0.3 * torch.randn(4))).backward()
         optimiser.step()
