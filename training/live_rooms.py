@@ -15,13 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from blur_imu_ros.motion_field import grid_points, interaction_matrix
 from training.asset_split import Split
 from training.blur import STEP_PX, SUB_FRAMES, View, view_inverse_depth
 from training.collage import make_collage
 from training.keyframe import KeyFrame, encode_linear
 from training.keyframes import FOCAL_PX, HEIGHT, WIDTH, exposed, room_views
-from training.motion import ExposureMotion, draw_motion
+from training.motion import blur_lengths_px, draw_motion
 from training.pack import Pack
 from training.renderer import Renderer
 from training.samples import SampleConfig, draw_view
@@ -66,13 +65,6 @@ class PlannedKey:
     plans: np.ndarray
 
 
-def _sub_frames(twist: np.ndarray, inverse_depth: np.ndarray, focal_px: float) -> int:
-    rows, columns = inverse_depth.shape
-    x, y = grid_points(columns * COARSE, rows * COARSE, COARSE)
-    flow = interaction_matrix(x, y, focal_px, inverse_depth.ravel()) @ twist
-    return int(np.clip(np.ceil(np.percentile(np.hypot(*flow.T), 99) / STEP_PX), *SUB_FRAMES))
-
-
 def draw_plans(rng: np.random.Generator, key: KeyFrame, config: SampleConfig, count: int) -> np.ndarray:
     """`count` random exposures of a key frame, as PLAN_DTYPE."""
     plans = np.zeros(count, PLAN_DTYPE)
@@ -81,11 +73,12 @@ def draw_plans(rng: np.random.Generator, key: KeyFrame, config: SampleConfig, co
         # The same view in pixels of a coarse grid.
         small = View(view.width // COARSE, view.height // COARSE, view.focal_px / COARSE, view.rotation)
         coarse = view_inverse_depth(key, small)
-        motion: ExposureMotion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px, stride=COARSE)
+        motion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px, stride=COARSE)
         plan["rotation"], plan["focal_px"] = view.rotation, view.focal_px
         plan["twist"], plan["change"], plan["readout"] = motion.twist, motion.change, motion.readout
         plan["sensor"] = draw_sensor(rng).row()
-        plan["count"] = _sub_frames(motion.twist, coarse, view.focal_px)
+        lengths = blur_lengths_px(motion.twist, coarse, view.focal_px, COARSE)
+        plan["count"] = np.clip(np.ceil(np.percentile(lengths, 99) / STEP_PX), *SUB_FRAMES)
     return plans
 
 

@@ -23,12 +23,19 @@ class ExposureMotion:
         return self.twist * time + 0.5 * self.change * time * time
 
 
-def median_blur_px(twist: np.ndarray, inverse_depth: np.ndarray, focal_px: float, stride: int = 4) -> float:
-    """Median length in pixels of the motion field of `twist` (per exposure) over a grid of inverse depths [h,w]."""
+def blur_lengths_px(
+    twist: np.ndarray, inverse_depth: np.ndarray, focal_px: float, stride: int = 4
+) -> np.ndarray:
+    """Lengths [h*w] in pixels of the motion field of `twist` (per exposure) over a grid of inverse depths [h,w]."""
     rows, columns = inverse_depth.shape
     x, y = grid_points(columns * stride, rows * stride, stride)
     flow = interaction_matrix(x, y, focal_px, inverse_depth.ravel()) @ twist
-    return float(np.median(np.hypot(flow[:, 0], flow[:, 1])))
+    return np.hypot(flow[:, 0], flow[:, 1])
+
+
+def median_blur_px(twist: np.ndarray, inverse_depth: np.ndarray, focal_px: float, stride: int = 4) -> float:
+    """Median of the blur lengths of a view."""
+    return float(np.median(blur_lengths_px(twist, inverse_depth, focal_px, stride)))
 
 
 def _direction(rng: np.random.Generator, size: int) -> np.ndarray:
