@@ -3,7 +3,6 @@
 import numpy as np
 
 from .motion_field import Array
-from .motion_points import ComplexArray
 
 _RIDGE = 1e-12
 
@@ -17,13 +16,13 @@ def inverse_information(information: Array) -> Array:
     return half @ half.T
 
 
-def rest_information(rows_px: ComplexArray, min_blur_px: float) -> Array:
-    """Information [6, 6] of an image that only says "the flow is below `min_blur_px`", however many points agree.
+def at_rest(covariance: Array, sigmas: Array) -> Array:
+    """The covariance [6, 6] with no standard deviation, along an axis or any mix of them in units of `sigmas` [6], below one.
 
-    rows_px: [6, N] flow per unit of motion. The whole image counts as half a point, for near rest a network's errors are
-    common to all its points: that leaves the flow of each with a variance of no less than `min_blur_px`^2.
+    For an image that only says "the flow is below so many pixels": near rest a network's errors are common to all its points,
+    and however many agree, none of them is known better than that.
     """
-    return (rows_px @ rows_px.conj().T).real / (2 * rows_px.shape[1] * min_blur_px**2)
+    return bound_eigenvalues(covariance / sigmas / sigmas[:, None], 1.0, np.inf) * sigmas * sigmas[:, None]
 
 
 def common_mode(twist: Array, exposure_relative_sigma: float, depth_scale_sigma: float) -> Array:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .covariance import common_mode, condition_number, inverse_information, rest_information
+from .covariance import at_rest, common_mode, condition_number, inverse_information
 from .errors import ConfigurationError, ExposureError
 from .linearise import linearise, squared
 from .motion_field import Array
@@ -48,7 +48,8 @@ _SAME = 0.5
 _PULL = 2.0
 _CLEAR_FLOW2 = 16.0
 _MAXIMUM_EFFORT = 8.0
-_SETTLING = 2
+# A step seldom draws a flow that a turn against it hides: its prior reaches half of the flow, noise included.
+_STEP_REACH = 0.5
 # So many points for each that errs independently, and never fewer: more would say the same again.
 _POINTS_EACH, _FEWEST_POINTS = 125, 280
 
@@ -134,15 +135,35 @@ def solve_velocity(
     if not (np.isfinite(exposure_s) and exposure_s > 0):
         raise ExposureError(f"exposure of {exposure_s} s cannot be used: give a positive time in seconds")
     fraction = min(1.0, calibration.independent_fraction * points.grid_count / points.count)
-    sigmas = np.repeat([options.prior_angular_rad_s, options.prior_linear_m_s], 3) * exposure_s
-    prior = 1 / sigmas**2
+    draws = _drawn(points)
+    prior = 1 / _prior_sigmas(points, draws, exposure_s, calibration, options) ** 2
 
     motions = _search(points, prior, fraction)
-    motions = _refine(points, motions, prior, fraction, options.tukey, options.max_iterations)
+    if points.precision is None:
+        motions = _refine(points, motions, prior, fraction, options.tukey, options.max_iterations)
     if len(motions) > 1:
         motions = motions[np.argsort(_costs(points, motions, prior, fraction))]
     motion, shared = _settle(points, motions[0], prior, fraction, options)
-    return _describe(points, motion, shared, exposure_s, prior, fraction, calibration, options)
+    return _describe(points, motion, shared, draws, exposure_s, prior, fraction, calibration, options)
+
+
+def _drawn(points: MotionPoints) -> Array:
+    """Median flow [6] in px of the turn and of the step, of one rad and one metre, that draw most."""
+    each = median(np.abs(points.rows) * points.sigma)
+    return np.repeat([each[:3].max(), each[3:].max()], 3)
+
+
+def _prior_sigmas(
+    points: MotionPoints, draws: Array, exposure_s: float, calibration: Calibration, options: SolverOptions
+) -> Array:
+    """Standard deviations [6] of the prior in rad and m. A sharp image says that the camera stands still, rather than that it
+    turns as it steps aside so that nothing is seen of either."""
+    sigmas = np.repeat([options.prior_angular_rad_s, options.prior_linear_m_s], 3) * exposure_s
+    if np.isfinite(options.prior_linear_m_s):
+        flow_px = float(median(np.sqrt(squared(points.q) + 2) * points.sigma)[0])
+        reach_px = _STEP_REACH * max(flow_px, calibration.min_blur_px)
+        sigmas[3:] = np.minimum(sigmas[3:], reach_px / np.maximum(draws[3:], _TINY))
+    return sigmas
 
 
 def _search(points: MotionPoints, prior: Array, fraction: float) -> Array:
@@ -153,7 +174,8 @@ def _search(points: MotionPoints, prior: Array, fraction: float) -> Array:
         fraction * _CLEAR_FLOW2 / max(float(median(squared(points.q))[0]), 1.0), 1, _MAXIMUM_EFFORT
     )
     motions = start_motions(points.first(int(effort * _SEARCH[0].points)), 2)
-    for stage in _SEARCH:
+    # Where points share their errors, many of them say little more than a few, and all of them are asked next.
+    for stage in _SEARCH if points.precision is None else _SEARCH[:1]:
         few = points.first(int(effort * stage.points))
         share = min(1.0, fraction * points.count / few.count)
         motions = np.vstack(
@@ -202,14 +224,17 @@ def _refine(
 def _settle(
     points: MotionPoints, motion: Array, prior: Array, fraction: float, options: SolverOptions
 ) -> tuple[Array, Array | None]:
-    """Where points share their errors, a few steps on with that taken into account, from a motion [6] solved without; and the
+    """Gauss-Newton with shared errors taken into account where points have such, from a motion [6] found without; and the
     data's information [6, 6] there, None where nothing is shared."""
     if points.precision is None or not motion.any():
         return motion, None
-    for _ in range(_SETTLING):
+    for _ in range(options.max_iterations):
         information, gradient = shared_information(points, motion, options.tukey, options.min_residual_scale)
-        step = _solve(fraction * information[None], prior, (fraction * gradient - prior * motion)[None])
-        motion = motion + step[0]
+        gradient = fraction * gradient - prior * motion
+        step = _solve(fraction * information[None], prior, gradient[None])[0]
+        motion = motion + step
+        if step @ gradient < _CONVERGED:
+            break
     return motion, fraction * information
 
 
@@ -227,6 +252,7 @@ def _describe(
     points: MotionPoints,
     motion: Array,
     shared: Array | None,
+    draws: Array,
     exposure_s: float,
     prior: Array,
     fraction: float,
@@ -235,7 +261,7 @@ def _describe(
 ) -> VelocitySolution:
     """Covariance, observability and the figures of merit of a solved motion [6] (rad, m).
 
-    shared: the data's information [6, 6] where points share their errors.
+    shared: the data's information [6, 6] where points share their errors; draws: see _drawn.
     """
     model = linearise(points, motion[None], marginal=True)
     distance2 = model.distance2 if motion.any() else squared(points.q)[None]
@@ -248,15 +274,15 @@ def _describe(
     covariance = inverse_information(data + np.diag(prior))
 
     blur_px = float(median(model.length[0] * points.sigma)[0])
+    widen = np.sqrt(np.asarray(calibration.covariance_scale))
+    widened = covariance * widen[:, None] * widen
     if blur_px < calibration.min_blur_px:
-        at_rest = rest_information(points.rows * points.sigma, calibration.min_blur_px)
-        covariance += inverse_information(at_rest + np.diag(prior))
+        widened = at_rest(widened, calibration.min_blur_px / draws)
     twist = motion / exposure_s
-    widen = np.sqrt(np.asarray(calibration.covariance_scale)) / exposure_s
     common = common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma)
     return VelocitySolution(
         twist=twist,
-        covariance=covariance * widen[:, None] * widen + common,
+        covariance=widened / exposure_s**2 + common,
         observability=np.clip(1 - np.diag(covariance) * prior, 0.0, 1.0),
         condition=condition_number(data),
         points_used=int(np.count_nonzero(robust)),
