@@ -22,7 +22,8 @@ _CONTINUITY_LIMIT = 4.0
 _MINIMUM_OVERLAP = 0.05
 _FULL_OVERLAP = 0.3
 _MAXIMUM_POINTS = 4480
-_SMOOTHING_PX = 5
+# Views are compared at half their size, which is a quarter of the work, and smoothed by so many pixels of that.
+_SMOOTHING_PX = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class DirectionOptions:
 
 @dataclass(frozen=True)
 class GreyView:
-    """A canonical view ready for comparison. grey: float32 [H, W], smoothed, NaN where the camera sees nothing;
+    """A canonical view ready for comparison. grey: float32 [H/2, W/2], smoothed, NaN where the camera sees nothing;
     stamp_ns: middle of its exposure."""
 
     grey: NDArray[np.float32]
@@ -75,10 +76,25 @@ class DirectionDecision:
     note: str
 
 
+def outside_of(valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """What `grey_view` adds to the views of a camera: 0 where it sees all of a pixel of half the size, NaN elsewhere.
+
+    valid: bool [H, W], the pixels of the view that the camera sees.
+    """
+    seen = cv2.resize(valid.astype(np.float32), _half_of(valid), interpolation=cv2.INTER_AREA)
+    return np.where(seen > 0.999, 0, np.nan).astype(np.float32)
+
+
 def grey_view(view: NDArray[np.uint8], outside: NDArray[np.float32], stamp_ns: int) -> GreyView:
-    """Make a canonical view uint8 [H, W, 3] comparable; outside [H, W]: 0 inside the camera's picture, NaN elsewhere."""
-    grey = cv2.blur(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), (_SMOOTHING_PX, _SMOOTHING_PX))
-    return GreyView(grey + outside, stamp_ns)
+    """Make a canonical view uint8 [H, W, 3] comparable; outside [H/2, W/2]: see outside_of."""
+    half = cv2.resize(view, _half_of(view), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY)
+    smooth = cv2.boxFilter(grey, cv2.CV_32F, (_SMOOTHING_PX, _SMOOTHING_PX))
+    return GreyView(cv2.add(smooth, outside, dst=smooth), stamp_ns)
+
+
+def _half_of(picture: NDArray[np.generic]) -> tuple[int, int]:
+    return picture.shape[1] // 2, picture.shape[0] // 2
 
 
 def choose_direction(
@@ -115,27 +131,28 @@ def _photometric_log_odds(
     """Log-odds of + over - from one neighbouring view, and the smaller share of points that stays in view."""
     step = -(-geometry.x.size // _MAXIMUM_POINTS)
     x, y, inverse_depth = geometry.x[::step], geometry.y[::step], geometry.inverse_depth[::step]
-    here = _sample(current.grey, np.stack([x, y]))
-    errors, overlap = [], 1.0
-    for signed in (twist, -twist):
-        there = _sample(neighbour.grey, reproject(x, y, geometry.focal_px, inverse_depth, signed, interval_s))
-        both = np.isfinite(here) & np.isfinite(there)
-        overlap = min(overlap, float(np.count_nonzero(both)) / x.size)
-        if overlap < _MINIMUM_OVERLAP:
-            return 0.0, overlap
-        errors.append(_difference(here[both], there[both]))
+    places = [
+        reproject(x, y, geometry.focal_px, inverse_depth, signed, interval_s) for signed in (twist, -twist)
+    ]
+    here = _sample(current.grey, np.stack([x, y])[:, None])[0]
+    there = _sample(neighbour.grey, np.stack(places, axis=1))
+    both = np.isfinite(here) & np.isfinite(there)
+    overlap = float(np.count_nonzero(both, axis=1).min()) / x.size
+    if overlap < _MINIMUM_OVERLAP:
+        return 0.0, overlap
+    right, wrong = (_difference(here[seen], grey[seen]) for seen, grey in zip(both, there, strict=True))
     evidence = _EVIDENCE_PER_LOG_RATIO * min(1.0, overlap / _FULL_OVERLAP)
-    return evidence * float(np.log(errors[1] / errors[0])), overlap
+    return evidence * float(np.log(wrong / right)), overlap
 
 
 def _sample(grey: NDArray[np.float32], points: Array) -> NDArray[np.float32]:
-    """Grey levels [N] at pixels [2, N] from the principal point, bilinear; NaN outside the picture."""
+    """Grey levels [K, N] at pixels [2, K, N] of the whole view from its principal point, bilinear; NaN outside the picture."""
     height, width = grey.shape
-    columns = (points[0] + (width - 1) / 2).astype(np.float32)[None]
-    rows = (points[1] + (height - 1) / 2).astype(np.float32)[None]
+    columns = (points[0] / 2 + (width - 1) / 2).astype(np.float32)
+    rows = (points[1] / 2 + (height - 1) / 2).astype(np.float32)
     inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
     columns, rows = np.where(inside, columns, 0), np.where(inside, rows, 0)
-    return np.where(inside, cv2.remap(grey, columns, rows, cv2.INTER_LINEAR), np.nan)[0]
+    return np.where(inside, cv2.remap(grey, columns, rows, cv2.INTER_LINEAR), np.nan)
 
 
 def _difference(here: NDArray[np.float32], there: NDArray[np.float32]) -> float:

@@ -22,6 +22,7 @@ from .direction import (
     SignedVelocity,
     choose_direction,
     grey_view,
+    outside_of,
 )
 from .errors import BlurImuError, ConfigurationError
 from .model_spec import ModelSpec
@@ -212,7 +213,7 @@ class BlurImuEstimator:
             self._points = PointGeometry(
                 self._x, self._y, view.focal_px, valid, maximum, spec.error_correlation_px
             )
-            self._outside = np.where(view.valid, 0, np.nan).astype(np.float32)
+            self._outside = outside_of(view.valid)
             self._camera_key, self.last_view = key, view
             self.reset()
         return self.last_view

@@ -10,7 +10,15 @@ import numpy as np
 
 from .camera import CameraModel, CanonicalView
 from .covariance import bound_eigenvalues
-from .direction import DirectionDecision, DirectionOptions, Geometry, GreyView, choose_direction, grey_view
+from .direction import (
+    DirectionDecision,
+    DirectionOptions,
+    Geometry,
+    GreyView,
+    choose_direction,
+    grey_view,
+    outside_of,
+)
 from .estimator import EstimatorOptions
 from .motion_field import Array, grid_points, interaction_matrix
 from .motion_points import MotionPoints, PointGeometry
@@ -122,8 +130,7 @@ class SequenceSolver:
         self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
     ) -> tuple[DirectionDecision, GreyView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
-        outside = np.where(self.view.valid, 0, np.nan).astype(np.float32)
-        grey = grey_view(self.canonical, outside, stamp_ns)
+        grey = grey_view(self.canonical, outside_of(self.view.valid), stamp_ns)
         inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
         geometry = Geometry(self._x, self._y, inverse_depth, self.view.focal_px)
         neighbours = [earlier] if earlier else []
