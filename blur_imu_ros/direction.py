@@ -90,7 +90,8 @@ def grey_view(view: NDArray[np.uint8], outside: NDArray[np.float32], stamp_ns: i
     half = cv2.resize(view, _half_of(view), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY)
     smooth = cv2.boxFilter(grey, cv2.CV_32F, (_SMOOTHING_PX, _SMOOTHING_PX))
-    return GreyView(cv2.add(smooth, outside, dst=smooth), stamp_ns)
+    cv2.add(smooth, outside, dst=smooth)
+    return GreyView(smooth.astype(np.float32, copy=False), stamp_ns)
 
 
 def _half_of(picture: NDArray[np.generic]) -> tuple[int, int]:

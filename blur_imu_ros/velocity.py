@@ -58,7 +58,8 @@ _POINTS_EACH, _FEWEST_POINTS = 125, 280
 class SolverOptions:
     """Options of the solve. An infinite prior turns it off and gives plain least squares.
 
-    prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis; exposure_relative_sigma:
+    prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis, of steps less where the image is
+    sharp; exposure_relative_sigma:
     relative error of the exposure time; border_px: margin of the canonical view left out; max_points: of a larger grid a
     random sample is used; max_iterations: of the final refinement; tukey: residuals beyond this many scales are
     rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the sigmas, since what all

@@ -105,6 +105,22 @@ def test_below_the_smallest_blur_the_flow_is_no_better_known_than_that() -> None
     assert np.trace(solve(points).covariance) < np.trace(solution.covariance)
 
 
+def test_a_sharp_image_says_that_the_camera_neither_turns_nor_steps() -> None:
+    """Rather than that it does both so that each hides the other."""
+    rng = np.random.default_rng(8)
+    scene = random_scene(rng, 1.0)
+    still = Scene(np.zeros(6), 0 * scene.flow, scene.inverse_depth, scene.x, scene.y)
+    points = measure(still, FlowRepresentation.DOUBLE_ANGLE, 0.3, rng)
+    few, free = {"independent_fraction": 2 / points.count}, SolverOptions(prior_linear_m_s=1e6)
+    sharp, blurred = (
+        np.sqrt(np.diag(solve_velocity(points, exposure_s, Calibration(**few), free).covariance))
+        for exposure_s in (EXPOSURE_S, 10 * EXPOSURE_S)
+    )
+    # Known in pixels, whatever the exposure: half of the flow that the noise alone may hide.
+    assert np.allclose(sharp, 10 * blurred, rtol=0.01)
+    assert np.all(sharp[3:] * EXPOSURE_S * FOCAL_PX * scene.inverse_depth.max() < 1.0)
+
+
 def test_poor_depth_spoils_translation_but_not_rotation() -> None:
     rng = np.random.default_rng(7)
     errors, consistency = [], []
