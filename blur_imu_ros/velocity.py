@@ -48,8 +48,8 @@ _SAME = 0.5
 _PULL = 2.0
 _CLEAR_FLOW2 = 16.0
 _MAXIMUM_EFFORT = 8.0
-# A step seldom draws a flow that a turn against it hides: its prior reaches half of the flow, noise included.
-_STEP_REACH = 0.5
+# A step seldom draws a flow that a turn against it hides: its prior reaches two fifths of the flow, noise included.
+_STEP_REACH = 0.4
 # So many points for each that errs independently, and never fewer: more would say the same again.
 _POINTS_EACH, _FEWEST_POINTS = 125, 280
 

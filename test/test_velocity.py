@@ -116,7 +116,7 @@ def test_a_sharp_image_says_that_the_camera_neither_turns_nor_steps() -> None:
         np.sqrt(np.diag(solve_velocity(points, exposure_s, Calibration(**few), free).covariance))
         for exposure_s in (EXPOSURE_S, 10 * EXPOSURE_S)
     )
-    # Known in pixels, whatever the exposure: half of the flow that the noise alone may hide.
+    # Known in pixels, whatever the exposure: a share of the flow that the noise alone may hide.
     assert np.allclose(sharp, 10 * blurred, rtol=0.01)
     assert np.all(sharp[3:] * EXPOSURE_S * FOCAL_PX * scene.inverse_depth.max() < 1.0)
 
