@@ -103,7 +103,9 @@ class Settings:
     )
     prior_linear_m_s: float = field(
         default=SolverOptions.prior_linear_m_s,
-        metadata=_live("Sigma of the prior on linear velocity, less in sharp images; .inf: no prior.", 0.01, math.inf),
+        metadata=_live(
+            "Sigma of the prior on linear velocity, less in sharp images; .inf: no prior.", 0.01, math.inf
+        ),
     )
     min_blur_px: float = field(
         default=-1.0, metadata=_live("Blur below which the sign is open; negative: the model's.", -1, 50)
