@@ -142,3 +142,15 @@ def test_the_second_look_can_be_taught_alone():
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("second_look.") for name in changed)
+
+
+def test_norms_that_are_held_keep_what_they_know_of_the_data():
+    network = FlowDepthNetwork(TINY)
+    network.train()
+    network.hold_norms()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    network(blurred_noise(13).expand(2, 3, HEIGHT, WIDTH).contiguous())
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    network.train()
+    network(blurred_noise(13).expand(2, 3, HEIGHT, WIDTH).contiguous())
+    assert not all(torch.equal(value, before[name]) for name, value in network.named_buffers())

@@ -195,6 +195,12 @@ class FlowDepthNetwork(nn.Module):
             if name != "second_look":
                 child.eval().requires_grad_(False)
 
+    def hold_norms(self) -> None:
+        """Keep the statistics of the batch norms: what large batches found out is not unlearnt from small ones."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
     def first_look(self, image: Tensor, luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             planes, energies = normalised_input(image), self.energies(luma)

@@ -31,7 +31,8 @@ GROWN = ("stages.", "second_look.beyond.")
 class TrainingConfig:
     """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well.
 
-    With a `first_look_weight` of zero only the second look learns.
+    With a `first_look_weight` of zero only the second look learns. With `hold_norms` of one the batch norms keep their statistics,
+    which wants weights to start from: what large batches found out is lost on the norms of small ones.
     """
 
     steps: int = 20000
@@ -42,6 +43,7 @@ class TrainingConfig:
     covariance_weight: float = 0.2
     depth_weight: float = 2.0
     first_look_weight: float = 1.0
+    hold_norms: bool = False
     learning_rate: float = 1.5e-3
     warm_up: int = 300
     weight_decay: float = 1e-3
@@ -180,6 +182,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         option = "--" + name.replace("_", "-")
         if isinstance(value, tuple):
             parser.add_argument(option, type=type(value[0]), nargs=len(value), default=value)
+        elif isinstance(value, bool):
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
         else:
             parser.add_argument(option, type=type(value), default=value)
 
@@ -219,6 +223,8 @@ def train(
         model.train()
         if config.first_look_weight == 0:
             state.model.hold_first_look()
+        if config.hold_norms:
+            state.model.hold_norms()
         with_velocity = state.step >= config.velocity_from * config.steps
         losses = train_step(state, model, batch, learning_rate(config, state.step), with_velocity)
         for name, value in losses.items():
