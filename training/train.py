@@ -31,8 +31,8 @@ GROWN = ("stages.", "second_look.beyond.")
 class TrainingConfig:
     """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well.
 
-    With a `first_look_weight` of zero only the second look learns. With `hold_norms` of one the batch norms keep their statistics,
-    which wants weights to start from: what large batches found out is lost on the norms of small ones.
+    With a `first_look_weight` of zero only the second look learns. With `hold_norms` the batch norms keep their statistics, which
+    wants weights to start from.
     """
 
     steps: int = 20000
