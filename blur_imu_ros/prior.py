@@ -10,8 +10,9 @@ from .motion_points import MotionPoints
 from .robust import median
 
 _TINY = float(np.finfo(np.float64).tiny)
-# A step seldom draws a flow that a turn against it hides: its prior reaches two fifths of the flow, noise included.
-_STEP_REACH = 0.4
+# The prior of a step holds in full where the flow is as long as one at this speed draws, noise included: what fits real sharp
+# images as well as rendered fast ones.
+_FULL_AT_M_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,20 @@ class Prior:
     draws_px: Array
 
 
-def prior_of(points: MotionPoints, turn_rad: float, step_m: float, min_blur_px: float) -> Prior:
-    """The prior of an image, its standard deviations per axis those given at most.
+def prior_of(
+    points: MotionPoints, exposure_s: float, angular_rad_s: float, linear_m_s: float, min_blur_px: float
+) -> Prior:
+    """The prior of an image, given its standard deviations per axis, that of a step at most.
 
     A sharp image says that the camera stands still, rather than that it turns as it steps aside so that nothing is seen of
-    either: that of a step reaches no further than a share of the flow seen. min_blur_px: flow below which the network only says
+    either: below a length of flow the prior of a step shrinks with it. min_blur_px: flow below which the network only says
     "slow".
     """
     each = median(np.abs(points.rows) * points.sigma)
     draws_px = np.repeat([each[:3].max(), each[3:].max()], 3)
-    if np.isfinite(step_m):
-        flow_px = float(median(np.sqrt(squared(points.q) + 2) * points.sigma)[0])
-        step_m = min(step_m, _STEP_REACH * max(flow_px, min_blur_px) / max(float(draws_px[3]), _TINY))
-    return Prior(1 / np.repeat([turn_rad, step_m], 3) ** 2, draws_px)
+    flow_px = float(median(np.sqrt(squared(points.q) + 2) * points.sigma)[0])
+    full_px = max(_FULL_AT_M_S * exposure_s * float(draws_px[3]), _TINY)
+    if np.isfinite(linear_m_s):
+        linear_m_s *= min(1.0, max(flow_px, min_blur_px) / full_px)
+    sigmas = np.repeat([angular_rad_s, linear_m_s], 3) * exposure_s
+    return Prior(1 / sigmas**2, draws_px)

@@ -106,8 +106,13 @@ def solve_velocity(
     if not (np.isfinite(exposure_s) and exposure_s > 0):
         raise ExposureError(f"exposure of {exposure_s} s cannot be used: give a positive time in seconds")
     fraction = min(1.0, calibration.independent_fraction * points.grid_count / points.count)
-    turn_rad, step_m = options.prior_angular_rad_s * exposure_s, options.prior_linear_m_s * exposure_s
-    prior = prior_of(points, turn_rad, step_m, calibration.min_blur_px)
+    prior = prior_of(
+        points,
+        exposure_s,
+        options.prior_angular_rad_s,
+        options.prior_linear_m_s,
+        calibration.min_blur_px,
+    )
 
     motions = search(points, prior.precision, fraction)
     if points.precision is None:
