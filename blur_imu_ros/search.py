@@ -25,6 +25,8 @@ class _Stage(NamedTuple):
 
 
 _SEARCH = (_Stage(100, 2, 5), _Stage(250, 2, 3))
+# Where points share their errors many of them say little more than a few, and all of them are asked next.
+_SHARED_SEARCH = (_Stage(100, 2, 1),)
 _SEARCH_TUKEY = 3.0
 _WITHIN_REACH = 20.0
 _SAME = 0.5
@@ -39,9 +41,9 @@ def search(points: MotionPoints, prior: Array, fraction: float) -> Array:
     effort = np.clip(
         fraction * _CLEAR_FLOW2 / max(float(median(squared(points.q))[0]), 1.0), 1, _MAXIMUM_EFFORT
     )
-    motions = start_motions(points.first(int(effort * _SEARCH[0].points)), 2)
-    # Where points share their errors, many of them say little more than a few, and all of them are asked next.
-    for stage in _SEARCH if points.precision is None else _SEARCH[:1]:
+    stages, per_region = (_SEARCH, 2) if points.precision is None else (_SHARED_SEARCH, 1)
+    motions = start_motions(points.first(int(effort * stages[0].points)), per_region)
+    for stage in stages:
         few = points.first(int(effort * stage.points))
         share = min(1.0, fraction * points.count / few.count)
         motions = np.vstack(
