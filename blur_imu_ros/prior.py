@@ -12,7 +12,7 @@ from .robust import median
 _TINY = float(np.finfo(np.float64).tiny)
 # The prior of a step holds in full where the flow is as long as one at this speed draws, noise included: what fits real sharp
 # images as well as rendered fast ones.
-_FULL_AT_M_S = 1.5
+_FULL_AT_M_S = 1.55
 
 
 @dataclass(frozen=True)
