@@ -79,7 +79,7 @@ class FlowDepthNetwork:
             self._bind(on_gpu=runs is Provider.CUDA)
             self.provider_message = describe(provider, runs)
             # The first runs choose algorithms, allocate memory and record a GPU's graph; a frame must not wait for that.
-            for _ in range(3):
+            for _ in range(3 if self._on_gpu else 2):
                 self.predict(np.full((self.spec.height, self.spec.width, 3), 114, np.uint8))
         except ModelError as error:
             raise ModelError(f"model {path}: {error}") from error

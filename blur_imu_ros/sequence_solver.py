@@ -71,6 +71,7 @@ class SequenceSolver:
         self._options = options.solver
         self._variances = (options.min_variance, options.max_variance)
         self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
+        self._outside = outside_of(self.view.valid)
         self._x, self._y = grid_points(spec.width, spec.height, spec.stride)
         self._valid = self.view.valid_on_grid(spec.stride).ravel()
         border = options.solver.border_px
@@ -130,7 +131,7 @@ class SequenceSolver:
         self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
     ) -> tuple[DirectionDecision, GreyView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
-        grey = grey_view(self.canonical, outside_of(self.view.valid), stamp_ns)
+        grey = grey_view(self.canonical, self._outside, stamp_ns)
         inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
         geometry = Geometry(self._x, self._y, inverse_depth, self.view.focal_px)
         neighbours = [earlier] if earlier else []
