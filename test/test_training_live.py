@@ -18,7 +18,8 @@ from training.batches import MIRROR_X, MIRROR_Y
 from training.blur import View, integrate_exposure
 from training.collage import make_collage
 from training.keyframe import FULL_SCALE, KeyFrame
-from training.live import Maker, Memory, add_arguments, train
+from training.live import Maker, add_arguments, train
+from training.live_memory import Memory
 from training.live_rooms import PlannedKey, Supply, draw_plans, read_keys, start_workers
 from training.motion import ExposureMotion
 from training.network import NetworkConfig
@@ -101,17 +102,18 @@ def test_samples_are_made_from_plans_and_drawn_mirrored(key: KeyFrame):
     places = maker.waiting.setdefault(key.inverse_depth.shape, [])
     planned = PlannedKey(key, draw_plans(rng, key, CONFIG, 16))
     places += [(planned, number) for number in range(16)]
-    images, labels = maker.make()
+    samples = maker.make()
     assert len(places) == 12
-    assert images.shape == (4, 128, 128, 3)
-    assert images.dtype == torch.uint8
+    assert samples.images.shape == (4, 128, 128, 3)
+    assert samples.images.dtype == torch.uint8
+    labels = samples.labels(CONFIG.canonical_px)
     counts = {int(plan["count"]) for plan in planned.plans}
     assert min(counts) >= 3
     assert max(counts) <= 72
 
     memory = Memory(6, CONFIG, CPU)
     for _ in range(2):
-        memory.add(images, labels)
+        memory.add(samples)
     assert memory.made == 8
     torch.manual_seed(0)
     batch = memory.draw(32)

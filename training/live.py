@@ -17,11 +17,10 @@ from torch.nn import functional as F
 from training import canonical
 from training.batch_blur import BatchExposure, Exposures
 from training.batch_sensor import Sensors, expose
-from training.batches import MIRROR_X, MIRROR_Y, Batch, keep_share
 from training.compute import compute_device
 from training.keyframe import FULL_SCALE
+from training.live_memory import Memory, Samples
 from training.live_rooms import PlannedKey, Supply, read_keys, start_workers
-from training.losses import Labels, make_labels
 from training.network import NetworkConfig
 from training.samples import SampleConfig
 from training.train import Run, TrainingConfig, learning_rate, train_step
@@ -53,8 +52,8 @@ class Maker:
             places = self.waiting.setdefault(planned.key.inverse_depth.shape, [])
             places += [(planned, number) for number in range(len(planned.plans))]
 
-    def make(self) -> tuple[Tensor, Labels] | None:
-        """Images uint8 [B,H,W,3] and their labels; None while too little is waiting."""
+    def make(self) -> Samples | None:
+        """The next samples; None while too little is waiting."""
         ready = [places for places in self.waiting.values() if len(places) >= self.CHOICE * self.batch]
         if not ready:
             return None
@@ -68,7 +67,7 @@ class Maker:
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def _expose(self, planned: list[PlannedKey], plans: np.ndarray) -> tuple[Tensor, Labels]:
+    def _expose(self, planned: list[PlannedKey], plans: np.ndarray) -> Samples:
         keys = {id(p): p.key for p in planned}
         order = list(keys)
         which = torch.tensor([order.index(id(p)) for p in planned], device=self.device)
@@ -86,58 +85,7 @@ class Maker:
         images = expose(Sensors.of(self._tensor(plans["sensor"])), light).permute(0, 2, 3, 1)
         metric = self._tensor(np.array([p.key.metric for p in planned]))
         grid = F.avg_pool2d(inverse_depth, canonical.STRIDE)[:, 0]
-        labels = make_labels(
-            exposures.twist, grid, metric, exposures.focal_px, self.config.canonical_px, canonical.STRIDE
-        )
-        return images, labels
-
-
-class Memory:
-    """The last `size` samples, on the GPU."""
-
-    def __init__(self, size: int, config: SampleConfig, device: torch.device) -> None:
-        rows, columns = config.height // canonical.STRIDE, config.width // canonical.STRIDE
-        self.config, self.size, self.made = config, size, 0
-        self.images = torch.empty(size, config.height, config.width, 3, dtype=torch.uint8, device=device)
-        self.twist, self.focal_px = torch.empty(size, 6, device=device), torch.empty(size, device=device)
-        self.inverse_depth = torch.empty(size, rows, columns, dtype=torch.float16, device=device)
-        self.metric = torch.empty(size, dtype=torch.bool, device=device)
-        self.share = torch.zeros(size, device=device)
-
-    def add(self, images: Tensor, labels: Labels) -> None:
-        """Put samples in the place of the oldest."""
-        places = (self.made + torch.arange(len(images), device=images.device)) % self.size
-        self.made += len(images)
-        self.images[places], self.twist[places], self.focal_px[places] = images, labels.twist, labels.focal_px
-        scale = (self.config.canonical_px / labels.focal_px).view(-1, 1, 1)
-        self.inverse_depth[places], self.metric[places] = (labels.inverse_depth * scale).half(), labels.metric
-        length = labels.flow.norm(dim=-1).flatten(1).median(dim=1).values
-        self.share[places] = keep_share(length)
-
-    def draw(self, count: int) -> Batch:
-        """A random batch, mirrored and recoloured at random; of long blur fewer, as batches.Shards.pick_moderate."""
-        chosen = torch.multinomial(self.share, count, replacement=True)
-        device = chosen.device
-        image, depth, twist = (
-            self.images[chosen].permute(0, 3, 1, 2),
-            self.inverse_depth[chosen],
-            self.twist[chosen],
-        )
-        for axis, signs, probability in ((-1, MIRROR_X, 0.5), (-2, MIRROR_Y, 0.3)):
-            flipped = torch.rand(count, device=device) < probability
-            image = torch.where(flipped.view(-1, 1, 1, 1), image.flip(axis), image)
-            depth = torch.where(flipped.view(-1, 1, 1), depth.flip(axis), depth)
-            twist = torch.where(flipped[:, None], twist * torch.from_numpy(signs).to(device), twist)
-        channels = torch.arange(3, device=device).repeat(count, 1)
-        shuffled = torch.rand(count, 3, device=device).argsort(dim=1)
-        channels = torch.where(torch.rand(count, 1, device=device) < 0.3, shuffled, channels)
-        image = image.gather(1, channels[:, :, None, None].expand_as(image))
-        focal_px, metric = self.focal_px[chosen], self.metric[chosen]
-        labels = make_labels(
-            twist, depth.float(), metric, focal_px, self.config.canonical_px, canonical.STRIDE
-        )
-        image = image.float().contiguous(memory_format=torch.channels_last)
-        return Batch(image, labels, self.config.canonical_px)
+        return Samples(images, exposures.twist, grid, metric, exposures.focal_px)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -237,7 +185,7 @@ def _make(maker: Maker, memory: Memory, keys: queue.Queue[PlannedKey]) -> float:
     made = maker.make()
     if made is None:
         return 0.0
-    memory.add(*made)
+    memory.add(made)
     _finish(maker.device)
     return time.monotonic() - began
 

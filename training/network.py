@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
 from training.steered import SteeredReader
 
 FLOW_SCALE_PX = 16.0
-LUMA = (0.299, 0.587, 0.114)
-# Luma, and twice what red and blue have more than it.
-PLANES = (
-    LUMA,
-    *(tuple(2 * (other == channel) - 2 * share for other, share in enumerate(LUMA)) for channel in (0, 2)),
-)
 
 
 @dataclass(frozen=True)
@@ -64,82 +58,10 @@ class LocalProducts(nn.Module):
         return self.norm(a * b)
 
 
-class EnergyBank(nn.Module):
-    """Energy of differences over short distances, at four scales: luma [B,1,H,W] in 0..255 -> [B,LAGS * 4 + 4,H/8,W/8].
-
-    Blur takes energy away along its own direction, up to its own length: what the differences of one direction lose from one
-    distance to the next, compared with the other directions, is the blur. Twelve lags in the half plane of 5x5 pixels, on
-    the image shrunk by 1, 2, 4 and 8; ln of the energies minus their mean over the lags, and that mean.
-    """
-
-    LAGS = (
-        (1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (-1, 2), (-2, 2), (-2, 1),
-    )  # fmt: skip
-    SHRINKS = (1, 2, 4, 8)
-    GRID = 8
-    OUTPUTS = (len(LAGS) + 1) * len(SHRINKS)
-    # Runtimes work on channels by blocks of so many; fewer would be laid out anew after every layer.
-    BLOCK = 16
-    # About the energy of rounding to eight bits and a little noise.
-    FLOOR = 1e-5 * 255**2
-
-    def __init__(self) -> None:
-        super().__init__()
-        kernels = torch.zeros((self.BLOCK, 1, 5, 5))
-        for kernel, (x, y) in zip(kernels, self.LAGS, strict=False):
-            left, top = 2 - (x + 1) // 2, 2 - (y + 1) // 2
-            kernel[0, top, left], kernel[0, top + y, left + x] = -1, 1
-        self.register_buffer("kernels", kernels, persistent=False)
-        # From 0.5 ln of the energies of one scale to them without their mean, and the mean.
-        lags = len(self.LAGS)
-        mean = torch.full((1, lags), 1 / lags)
-        planes = F.pad(torch.cat((torch.eye(lags) - mean, 0.3 * mean)), (0, self.BLOCK - lags))
-        self.register_buffer(
-            "weight", torch.block_diag(*[0.5 * planes] * len(self.SHRINKS))[..., None, None], persistent=False
-        )
-        bias = F.one_hot(torch.tensor(lags), lags + 1) * (1 - 0.3 * math.log(255.0))
-        self.register_buffer("bias", bias.repeat(len(self.SHRINKS)), persistent=False)
-
-    def forward(self, luma: Tensor) -> Tensor:
-        energies: list[Tensor] = []
-        for shrink in self.SHRINKS:
-            if energies:
-                luma = F.avg_pool2d(luma, 2)
-            stride = 2 if shrink < self.GRID else 1
-            differences = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="replicate"), self.kernels, stride=stride)
-            energy = differences * differences
-            if shrink * stride < self.GRID:
-                energy = F.avg_pool2d(energy, self.GRID // (shrink * stride))
-            energies.append(F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False))
-        logs = torch.log(torch.cat(energies, dim=1) + self.FLOOR)
-        return F.conv2d(logs, self.weight, self.bias)
-
-
-def luma_of(rgb: Tensor) -> Tensor:
-    """Luma [B,1,H,W] of RGB [B,3,H,W]."""
-    return (rgb.permute(0, 2, 3, 1) @ rgb.new_tensor(LUMA).view(3, 1)).permute(0, 3, 1, 2)
-
-
 def zero_weights(layer: nn.Conv2d) -> nn.Conv2d:
     """The layer, saying nothing until it has learnt to."""
     nn.init.zeros_(layer.weight)
     return layer
-
-
-def normalised_input(image: Tensor) -> Tensor:
-    """RGB [B,3,H,W] in 0..255 -> four planes of half the size: luma without its local mean and contrast, raw luma, two chroma."""
-    # Rows, then columns by twos, in the order in which pixels lie in memory.
-    upper, lower = image.permute(0, 2, 3, 1).unflatten(1, (-1, 2)).unbind(2)
-    pairs = (upper + lower).unflatten(2, (-1, 2)).flatten(3)
-    mixes = (image.new_tensor(PLANES).T / (4 * 255)).repeat(2, 1)
-    luma, chroma = ((pairs @ mix).permute(0, 3, 1, 2) for mix in mixes.split((1, 2), dim=1))
-    size = luma.shape[-2:]
-    coarse = F.avg_pool2d(torch.cat((luma, luma * luma), dim=1), 16)
-    coarse = F.avg_pool2d(F.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    mean = F.interpolate(coarse[:, :1], size=size, mode="bilinear", align_corners=False)
-    deviation = torch.sqrt(torch.relu(coarse[:, 1:] - coarse[:, :1] ** 2) + 4e-4)
-    deviation = F.interpolate(deviation, size=size, mode="bilinear", align_corners=False)
-    return torch.cat(((luma - mean) / deviation, 2 * luma - 1, chroma), dim=1)
 
 
 def bounded(x: Tensor, low: float, high: float) -> Tensor:
@@ -203,7 +125,7 @@ class FlowDepthNetwork(nn.Module):
 
     def first_look(self, image: Tensor, luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            planes, energies = normalised_input(image), self.energies(luma)
+            planes, energies = normalised_input(image, luma), self.energies(luma)
         x = self.stem(planes)
         x = torch.cat((F.relu(x), self.products(x)), dim=1)
         features: list[Tensor] = []
