@@ -116,6 +116,9 @@ def test_the_eight_bit_copy_keeps_contract_and_float_layers(run: Run, tmp_path: 
     in_float = {name for weight, name in weighted.items() if not weight.endswith("DequantizeLinear_Output")}
     assert len(in_float) < len(weighted) / 2
     assert all(any(part in name for part in FLOAT_LAYERS) for name in in_float)
+    # A ReLU behind eight bits is part of their range.
+    made = {output: node.op_type for node in nodes for output in node.output}
+    assert "DequantizeLinear" not in {made[node.input[0]] for node in nodes if node.op_type == "Relu"}
 
 
 def test_folding_batch_norms_changes_nothing(run: Run):

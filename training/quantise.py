@@ -44,8 +44,7 @@ def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
-        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
-        chosen = [name for name in convolutions if not any(part in name for part in FLOAT_LAYERS)]
+        chosen = eight_bit_layers(onnx.load(prepared).graph)
         quantize_static(
             str(prepared), str(target), SampleReader(images), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=chosen,
@@ -55,6 +54,18 @@ def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
     model, original = onnx.load(target), onnx.load(source)
     onnx.helper.set_model_props(model, {entry.key: entry.value for entry in original.metadata_props})
     onnx.save(model, target)
+
+
+def eight_bit_layers(graph: onnx.GraphProto) -> list[str]:
+    """Names of the convolutions to quantise, and of the ReLUs behind them: left out, their inputs' negative half would have to
+    be told apart as well, and be rounded twice."""
+    convolutions = {
+        node.output[0]: node.name
+        for node in graph.node
+        if node.op_type == "Conv" and not any(part in node.name for part in FLOAT_LAYERS)
+    }
+    relus = [node.name for node in graph.node if node.op_type == "Relu" and node.input[0] in convolutions]
+    return [*convolutions.values(), *relus]
 
 
 def difference(source: Path, target: Path, images: list[np.ndarray]) -> tuple[float, float]:
