@@ -152,3 +152,18 @@ def test_a_run_goes_on_where_it_stopped(run: Run, tmp_path: Path):
     assert fresh.step == 0
     for one, other in zip(fresh.model.parameters(), run.average.module.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_views_of_another_focal_length_see_the_same_depth(run: Run, tmp_path: Path):
+    """Half the focal length shows everything half as large, which is not twice as far: at export, and where learning starts."""
+    image = torch.from_numpy(noise(5)[None]).permute(0, 3, 1, 2).float()
+    shorter = Run(tmp_path / "shorter", TrainingConfig(), TINY, torch.device("cpu"), 501.6 / 2)
+    shorter.start_from(run.checkpoint)
+    shorter.save()
+    with torch.no_grad():
+        learnt = load_network(run.checkpoint)(image)
+        for network in (load_network(run.checkpoint, 501.6 / 2), load_network(shorter.checkpoint)):
+            seen = network(image)
+            torch.testing.assert_close(seen[2], 2 * learnt[2])
+            torch.testing.assert_close(seen[3], learnt[3] + np.log(2))
+            torch.testing.assert_close(seen[0], learnt[0])

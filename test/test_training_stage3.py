@@ -58,7 +58,10 @@ def test_labels_are_the_motion_field_at_the_predicted_depth(tmp_path: Path):
 
 
 def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
-    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX), load_network(checkpoint)
+    frames, start = (
+        RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX),
+        load_network(checkpoint, FOCAL_PX),
+    )
     batch = frames.batch(np.array([0, 1]), np.array([False, True]))
     with torch.no_grad():
         outputs = start(batch.image)
@@ -70,12 +73,15 @@ def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
 
 
 def test_it_learns_goes_on_and_leaves_its_start_alone(tmp_path: Path, checkpoint: Path):
-    frames, start = RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX), load_network(checkpoint)
+    frames, start = (
+        RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX),
+        load_network(checkpoint, FOCAL_PX),
+    )
     before = [parameter.clone() for parameter in start.parameters()]
-    state = start_run(tmp_path / "stage3", CONFIG, checkpoint)
+    state = start_run(tmp_path / "stage3", CONFIG, checkpoint, FOCAL_PX)
     train(state, start, frames, keep=1.0, every=2, over=lambda: state.step >= 4)
     assert state.step == 4
-    again = start_run(tmp_path / "stage3", CONFIG, checkpoint)
+    again = start_run(tmp_path / "stage3", CONFIG, checkpoint, FOCAL_PX)
     assert again.step == 4
     train(again, start, frames, keep=1.0, every=2, over=lambda: False)
     assert again.step == CONFIG.steps

@@ -59,6 +59,11 @@ class Shards:
                 f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`"
             )
 
+    @property
+    def canonical_px(self) -> float:
+        """Canonical focal length of the views, that of the first of them."""
+        return float(next(iter(self.arrays.values()))[2]["canonical_px"][0])
+
     def sizes(self) -> list[tuple[int, int]]:
         """(height, width) of the images, each size once."""
         return sorted({images.shape[1:3] for images, _, _ in self.arrays.values()})

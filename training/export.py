@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training import canonical
-from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
+from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights, refocused
 
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
 OPSET = 17
@@ -41,11 +41,13 @@ class ContractNetwork(nn.Module):
         return self.network(image.permute(0, 3, 1, 2).float())[: len(OUTPUTS)]
 
 
-def load_network(checkpoint: Path) -> FlowDepthNetwork:
-    """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions."""
+def load_network(checkpoint: Path, focal_px: float | None = None) -> FlowDepthNetwork:
+    """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions; for views of
+    `focal_px`, None for those it learnt from."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
     network = FlowDepthNetwork(NetworkConfig(**state["network"]))
-    network.load_state_dict(averaged_weights(state))
+    network.load_state_dict(refocused(averaged_weights(state), learnt_px, focal_px or learnt_px))
     fold_batch_norms(network.eval())
     return network
 
@@ -56,7 +58,8 @@ def write_weights(checkpoint: Path, path: Path) -> None:
     average = {
         key: value.half() if value.is_floating_point() else value for key, value in state["average"].items()
     }
-    torch.save({"step": state["step"], "network": state["network"], "average": average}, path)
+    kept = {key: state[key] for key in ("step", "network", "canonical_px") if key in state}
+    torch.save(kept | {"average": average}, path)
 
 
 def fold_batch_norms(module: nn.Module) -> None:
@@ -186,7 +189,7 @@ def run(arguments: argparse.Namespace) -> int:
     calibration = dict(UNCALIBRATED)
     if arguments.calibration:
         calibration |= json.loads(arguments.calibration.read_text())
-    network = load_network(arguments.checkpoint)
+    network = load_network(arguments.checkpoint, arguments.focal_px)
     entries = contract_metadata(arguments.focal_px, calibration, arguments.training_run)
     export_onnx(network, arguments.output, size, entries)
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)

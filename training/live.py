@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     supply = Supply(arguments.pack, arguments.keys, samples, arguments.workers, arguments.seed)
     workers = start_workers(supply)
     config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)
-    state = Run(arguments.run, config, NetworkConfig(), device)
+    state = Run(arguments.run, config, NetworkConfig(), device, samples.canonical_px)
     if arguments.start_from:
         state.start_from(arguments.start_from)
     maker = Maker(samples, arguments.made_at_once, device, arguments.seed)

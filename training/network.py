@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -145,6 +146,13 @@ class FlowDepthNetwork(nn.Module):
         flow_log_sigma = flow[:, 2:].clamp(-4, 4)
         depth_log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0
         return FLOW_SCALE_PX * flow[:, :2], flow_log_sigma, inverse_depth, depth_log_sigma
+
+
+def refocused(weights: dict[str, Tensor], learnt_px: float, focal_px: float) -> dict[str, Tensor]:
+    """Weights for views of another focal length than the one they learnt at: what looks smaller there is no farther away."""
+    name = "depth_head.2.bias"
+    nearer = torch.tensor([math.log(learnt_px / focal_px), 0.0], device=weights[name].device)
+    return weights | {name: weights[name] + nearer}
 
 
 def averaged_weights(state: dict) -> dict[str, Tensor]:

@@ -127,10 +127,10 @@ def stage3_loss(
     return {"velocity": velocity, "drift": drift, "total": velocity + keep * drift}
 
 
-def start_run(folder: Path, config: TrainingConfig, checkpoint: Path) -> Run:
-    """A run that begins with the averaged weights of a checkpoint, or goes on from its own."""
+def start_run(folder: Path, config: TrainingConfig, checkpoint: Path, focal_px: float) -> Run:
+    """A run that begins with the averaged weights of a checkpoint, for views of `focal_px`, or goes on from its own."""
     network = NetworkConfig(**torch.load(checkpoint, map_location="cpu", weights_only=True)["network"])
-    state = Run(folder, config, network, compute_device())
+    state = Run(folder, config, network, compute_device(), focal_px)
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     else:
@@ -207,8 +207,8 @@ def run(arguments: argparse.Namespace) -> int:
         learning_rate=arguments.learning_rate,
         seed=arguments.seed,
     )
-    state = start_run(arguments.run, config, arguments.start_from)
-    start = load_network(arguments.start_from).to(state.device)
+    state = start_run(arguments.run, config, arguments.start_from, arguments.focal_px)
+    start = load_network(arguments.start_from, arguments.focal_px).to(state.device)
     frames = RealFrames(arguments.sequences, tuple(arguments.size), arguments.focal_px, arguments.exposure)
     end = time.monotonic() + 60 * arguments.minutes
     train(state, start, frames, arguments.keep, arguments.every, lambda: time.monotonic() >= end)

@@ -19,7 +19,7 @@ from training import canonical
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.compute import compute_device, mixed_precision
 from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
-from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
+from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights, refocused
 from training.pictures import write_sheet
 from training.validate import validate
 
@@ -96,9 +96,16 @@ class Run:
     """Model, averaged model and optimiser of a run, with their checkpoint."""
 
     def __init__(
-        self, folder: Path, config: TrainingConfig, network: NetworkConfig, device: torch.device
+        self,
+        folder: Path,
+        config: TrainingConfig,
+        network: NetworkConfig,
+        device: torch.device,
+        canonical_px: float = canonical.FOCAL_PX,
     ) -> None:
+        """canonical_px: focal length of the views to learn from."""
         self.folder, self.config, self.network, self.device = folder, config, network, device
+        self.canonical_px = canonical_px
         torch.manual_seed(config.seed)
         self.model = FlowDepthNetwork(network).to(device, memory_format=torch.channels_last)
         self.average = AveragedModel(self.model, use_buffers=True)
@@ -117,6 +124,7 @@ class Run:
         state = {
             "step": self.step,
             "network": asdict(self.network),
+            "canonical_px": self.canonical_px,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -136,10 +144,12 @@ class Run:
     def start_from(self, path: Path) -> None:
         """Begin with the averaged weights of another run's checkpoint, or of `export --weights`.
 
-        Layers that only this network has start as they are made: adding nothing to what passes them.
+        They may have learnt from views of another focal length. Layers that only this network has start as they are made: adding
+        nothing to what passes them.
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
-        weights = averaged_weights(state)
+        learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
+        weights = refocused(averaged_weights(state), learnt_px, self.canonical_px)
         added = {key: value for key, value in self.model.state_dict().items() if key.startswith(GROWN)}
         for model in (self.model, self.average.module):
             model.load_state_dict({**added, **weights})
@@ -194,7 +204,8 @@ def run(arguments: argparse.Namespace) -> int:
     fields = {name: getattr(arguments, name) for name in TrainingConfig.__dataclass_fields__}
     config = TrainingConfig(**{**fields, "crop": tuple(fields["crop"])})
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    state = Run(arguments.run, config, NetworkConfig(), compute_device())
+    shards = Shards(arguments.samples)
+    state = Run(arguments.run, config, NetworkConfig(), compute_device(), shards.canonical_px)
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     elif arguments.start_from:
@@ -206,7 +217,7 @@ def run(arguments: argparse.Namespace) -> int:
     if world > 1:
         torch.distributed.init_process_group()
         model = nn.parallel.DistributedDataParallel(model)
-    train(state, model, Shards(arguments.samples), Shards(arguments.validation), arguments, rank)
+    train(state, model, shards, Shards(arguments.validation), arguments, rank)
     return 0
 
 
