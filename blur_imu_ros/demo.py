@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recording", type=Path, help="sequence folder to play (default: the one that ships)"
     )
-    parser.add_argument("--model", default="small", help="network: a size, a name or a path (default: small)")
+    parser.add_argument("--model", default="auto", help="network: a size, a name or a path (default: auto)")
     parser.add_argument("--output", type=Path, default=Path("output/demo"), help="folder for plots and logs")
 
 

@@ -8,16 +8,19 @@ from typing import Any
 import yaml
 
 from .errors import ModelError
+from .processor import eight_bits_are_fast
 from .providers import Provider, gpu_available
 from .resources import share_directory
 
 MANIFEST = "manifest.yaml"
 SIZES = ("small", "large")
+BITS = (8, 16, 32)
 
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One network of `models/manifest.yaml`; `path` lies beside the manifest, `size` is small or large."""
+    """One network of `models/manifest.yaml`; `path` lies beside the manifest, `size` is small or large, `bits` those of most of
+    its weights."""
 
     name: str
     path: Path
@@ -25,6 +28,7 @@ class ManifestEntry:
     size: str
     width: int
     height: int
+    bits: int
 
 
 def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
@@ -54,8 +58,9 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
 def find_model(model: str | Path = "auto", provider: Provider = Provider.AUTO) -> Path:
     """Path of a network: a path, a name of the manifest, 'small', 'large' or 'auto'.
 
-    'auto' is large where a GPU runs it, else small, and the other size where there is one size only. Raises
-    ModelError when there is none, naming those that there are.
+    'auto' is large where a GPU or a processor made for eight bits runs it, else small, and the other size where there is one
+    size only; of a size, a GPU gets the network with the most bits, a CPU that with the fewest. Raises ModelError when there is
+    none, naming those that there are.
     """
     if isinstance(model, Path) or model.endswith(".onnx") or "/" in model:
         path = Path(model).expanduser()
@@ -68,13 +73,12 @@ def find_model(model: str | Path = "auto", provider: Provider = Provider.AUTO) -
     if model in entries:
         return _present(entries[model])
     on_gpu = provider is not Provider.CPU and gpu_available()
-    wanted = {"auto": SIZES[::-1] if on_gpu else SIZES, "small": ("small",), "large": ("large",)}.get(
-        model, ()
-    )
+    able = on_gpu or eight_bits_are_fast()
+    wanted = {"auto": SIZES[::-1] if able else SIZES, "small": ("small",), "large": ("large",)}.get(model, ())
     for size in wanted:
-        for entry in entries.values():
-            if entry.size == size:
-                return _present(entry)
+        fitting = [entry for entry in entries.values() if entry.size == size]
+        if fitting:
+            return _present(min(fitting, key=lambda entry: -entry.bits if on_gpu else entry.bits))
     raise ModelError(
         f"no model '{model}' in {share_directory() / 'models'}; "
         f"use {_known(entries)}, auto, or the path of an .onnx file"
@@ -135,4 +139,7 @@ def _entry(folder: Path, name: str, fields: Any) -> ManifestEntry:
         raise ValueError(f"{name}: sha256 is not 64 hexadecimal digits")
     if size not in SIZES:
         raise ValueError(f"{name}: size '{size}' is not small or large")
-    return ManifestEntry(name, folder / file, sha256, size, int(fields["width"]), int(fields["height"]))
+    bits = int(fields.get("bits", 32))
+    if bits not in BITS:
+        raise ValueError(f"{name}: bits is {bits}, not one of {BITS}")
+    return ManifestEntry(name, folder / file, sha256, size, int(fields["width"]), int(fields["height"]), bits)

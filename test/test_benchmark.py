@@ -229,7 +229,10 @@ def test_speed_writes_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     stand_in.parent.mkdir(parents=True)
     stand_in.write_bytes(model.read_bytes())
     out, document = tmp_path / "s.json", tmp_path / "r.md"
-    arguments = ["--model", str(model), "--provider", "cpu", "--threads", "1", "--frames", "10"]
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes())
+    models = ["--model", str(model), str(other)]
+    arguments = [*models, "--provider", "cpu", "--threads", "1", "--frames", "10"]
     assert (
         main(
             [
@@ -246,8 +249,9 @@ def test_speed_writes_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         == 0
     )
     result = json.loads(out.read_text())
-    (entry,) = result["providers"]
-    assert entry["provider"] == "cpu"
+    entry, second = result["providers"]
+    assert [entry["model"], second["model"]] == ["motion", "other"]
+    assert entry["provider"] == second["provider"] == "cpu"
     assert entry["frames"] == 10
     assert entry["image_to_estimate_ms"]["p99"] >= entry["image_to_estimate_ms"]["p50"] > 0
     assert entry["stages_ms"].keys() == {"decode", "remap", "network", "solve", "direction", "publish"}

@@ -9,6 +9,7 @@ from blur_imu_ros import models, providers
 from blur_imu_ros.errors import ModelError
 from blur_imu_ros.models import find_model
 from blur_imu_ros.network import FlowDepthNetwork, Provider
+from blur_imu_ros.processor import eight_bits_are_fast
 
 ENTRY = "  {name}: {{file: {name}.onnx, sha256: {sha256}, size: {size}, width: 320, height: 224}}\n"
 
@@ -24,6 +25,7 @@ def shipped(tmp_path, monkeypatch):
         text += ENTRY.format(name=name, size=size, sha256=hashlib.sha256(data).hexdigest())
     (folder / "manifest.yaml").write_text(text)
     monkeypatch.setattr(models, "share_directory", lambda: tmp_path)
+    monkeypatch.setattr(models, "eight_bits_are_fast", lambda: False)
     return folder
 
 
@@ -39,6 +41,31 @@ def test_auto_takes_the_large_one_on_a_gpu(shipped, monkeypatch):
     monkeypatch.setattr(models, "gpu_available", lambda: True)
     assert find_model("auto", Provider.AUTO).stem == "careful"
     assert find_model("auto", Provider.CPU).stem == "quick"
+
+
+def test_a_processor_made_for_eight_bits_runs_the_large_one(shipped, monkeypatch):
+    monkeypatch.setattr(models, "eight_bits_are_fast", lambda: True)
+    assert find_model("auto", Provider.CPU).stem == "careful"
+    assert find_model("small", Provider.CPU).stem == "quick"
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"), [("fpu avx2 avx512_vnni", True), ("fpu avx2 avx_vnni", True), ("fpu avx2", False)]
+)
+def test_what_processors_are_made_for_eight_bits(tmp_path, flags, fast):
+    cpuinfo = tmp_path / "cpuinfo"
+    assert not eight_bits_are_fast(cpuinfo)
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert eight_bits_are_fast(cpuinfo) is fast
+
+
+def test_of_a_size_a_gpu_gets_the_most_bits_and_a_cpu_the_fewest(shipped, monkeypatch):
+    path = shipped / "manifest.yaml"
+    path.write_text(path.read_text().replace("size: small", "size: large, bits: 8"))
+    assert find_model("large", Provider.CPU).stem == "quick"
+    monkeypatch.setattr(models, "gpu_available", lambda: True)
+    assert find_model("large", Provider.AUTO).stem == "careful"
+    assert find_model("large", Provider.CPU).stem == "quick"
 
 
 def test_auto_takes_what_there_is(shipped):
@@ -99,6 +126,7 @@ def test_a_folder_is_no_model(tmp_path):
     [
         (("file: quick.onnx", "file: ../quick.onnx"), "must lie beside the manifest"),
         (("size: small", "size: tiny"), "size 'tiny'"),
+        (("height: 224", "height: 224, bits: 9"), "bits is 9"),
         (("sha256: ", "sha256: xyz"), "64 hexadecimal digits"),
         (("models:", "networks:"), "'models'"),
         (("width: 320, ", ""), "'width'"),

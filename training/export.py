@@ -146,7 +146,7 @@ def write_calibration(path: Path, calibration: dict) -> None:
     onnx.save(model, temporary)
     os.replace(temporary, path)
     if entry := manifest_models(path.with_name("manifest.yaml")).get(path.stem):
-        write_manifest_entry(path, (entry["width"], entry["height"]), entry["size"])
+        write_manifest_entry(path, (entry["width"], entry["height"]), entry["size"], entry.get("bits", 32))
 
 
 def manifest_models(manifest: Path) -> dict[str, dict]:
@@ -155,7 +155,7 @@ def manifest_models(manifest: Path) -> dict[str, dict]:
     return (content or {}).get("models") or {}
 
 
-def write_manifest_entry(path: Path, size: tuple[int, int], size_name: str) -> None:
+def write_manifest_entry(path: Path, size: tuple[int, int], size_name: str, bits: int) -> None:
     """Add or replace the file's entry, with its SHA-256, in the manifest beside it."""
     manifest = path.with_name("manifest.yaml")
     models = manifest_models(manifest)
@@ -165,6 +165,7 @@ def write_manifest_entry(path: Path, size: tuple[int, int], size_name: str) -> N
         "size": size_name,
         "width": size[0],
         "height": size[1],
+        "bits": bits,
     }
     manifest.write_text(yaml.safe_dump({"models": models}, sort_keys=False))
 
@@ -204,5 +205,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.weights:
         write_weights(arguments.checkpoint, arguments.weights)
     if arguments.manifest:
-        write_manifest_entry(arguments.output, size, arguments.manifest)
+        write_manifest_entry(arguments.output, size, arguments.manifest, bits=32)
     return 0

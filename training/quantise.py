@@ -104,5 +104,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.manifest:
         height, width = images[0].shape[:2]
-        write_manifest_entry(arguments.output, (width, height), arguments.manifest)
+        write_manifest_entry(arguments.output, (width, height), arguments.manifest, bits=8)
     return 0

@@ -38,7 +38,10 @@ _EXECUTION_PROVIDERS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument(
-        "--model", default="auto", help="small, large, a name, or the path of an ONNX file (default auto)"
+        "--model",
+        nargs="+",
+        default=["auto"],
+        help="small, large, names, or paths of ONNX files (default auto)",
     )
     parser.add_argument(
         "--provider",
@@ -71,17 +74,19 @@ def run(args: argparse.Namespace) -> int:
     if args.frames < 10 or args.threads < 0:
         raise ConfigurationError("--frames must be at least 10, and --threads at least 0")
     workload = Workload.of_sequence(Sequence.load(args.sequence)) if args.sequence else Workload.synthetic()
-    model = find_model(args.model)
     published = None if args.no_published else _published()
     providers = [Provider(name) for name in args.provider] if args.provider else _present()
-    runs = [Run(model, provider, args.threads, args.frames, workload, published) for provider in providers]
+    runs = [
+        Run(find_model(model, provider), provider, args.threads, args.frames, workload, published)
+        for provider in providers
+        for model in args.model
+    ]
     scaling = [] if args.no_scaling else list(_scaling(runs[0]))
     load = os.getloadavg()[0]
     measured = [
         _in_own_process(one) for one in tqdm([*runs, *scaling], unit="run", disable=not sys.stderr.isatty())
     ]
     result = {
-        "model": model.stem,
         "input": f"{workload.name}, {workload.camera.width}x{workload.camera.height} bgr8",
         "date": date.today().isoformat(),
         "machine": {**describe_machine(), "load_before": load},
@@ -131,13 +136,14 @@ def _in_own_process(one: Run) -> dict[str, Any]:
             if one.provider is Provider.CPU:
                 raise
             print(f"{one.provider.value}: {error}", file=sys.stderr)
-            return {"provider": one.provider.value, "threads": one.threads, **size, "failure": str(error)}
+            about = {"model": one.model.stem, "provider": one.provider.value, "threads": one.threads}
+            return {**about, **size, "failure": str(error)}
 
 
 def _markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     about = (
-        f"Model `{result['model']}`, {result['input']}, {result['date']}, {machine['summary']}, "
+        f"Images: {result['input']}, {result['date']}, {machine['summary']}, "
         f"load {machine['load_before']:.1f} before the run."
     )
     parts = [about, provider_table(result["providers"])]

@@ -88,6 +88,7 @@ def time_provider(run: Run) -> dict[str, Any]:
     network_ms = float(np.median(laps.stages["network"]))
     total, rest = laps.sum(TO_ESTIMATE), laps.sum(tuple(s for s in TO_ESTIMATE if s != "network"))
     return {
+        "model": run.model.stem,
         "provider": run.provider.value,
         "threads": run.threads,
         "frames": len(total),

@@ -132,7 +132,7 @@ def _range(bounds: list[float | None]) -> str:
 
 
 def provider_table(measured: list[dict[str, Any]]) -> str:
-    """One row per quantity, one column per provider: median / 99th percentile in ms."""
+    """One row per quantity, one column per network and provider: median / 99th percentile in ms."""
     quantities: Cells = {
         "image to estimate [ms]": lambda m: _spread(m["image_to_estimate_ms"]),
         "all but the network [ms]": lambda m: _spread(m["all_but_network_ms"]),
@@ -144,7 +144,7 @@ def provider_table(measured: list[dict[str, Any]]) -> str:
         "times faster than it": lambda m: _number(m["speedup_vs_published"]),
         "times faster than it, processor time": lambda m: _number(m["processor_speedup_vs_published"]),
     }
-    names = [f"{m['provider']}, {m['threads'] or 'all'} threads" for m in measured]
+    names = [f"{m['model']}, {m['provider']}, {m['threads'] or 'all'} threads" for m in measured]
     rows = [
         [name, *(cell(m) if "failure" not in m else "-" for m in measured)]
         for name, cell in quantities.items()
