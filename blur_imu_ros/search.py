@@ -26,7 +26,7 @@ class _Stage(NamedTuple):
 
 _SEARCH = (_Stage(100, 2, 5), _Stage(250, 2, 3))
 # Where points share their errors many of them say little more than a few, and all of them are asked next.
-_SHARED_SEARCH = (_Stage(100, 2, 1),)
+_SHARED_SEARCH = (_Stage(100, 1, 1),)
 _SEARCH_TUKEY = 3.0
 _WITHIN_REACH = 20.0
 _SAME = 0.5
