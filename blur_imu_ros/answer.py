@@ -18,6 +18,9 @@ from .intake import ReceivedFrame
 from .parameters import ImageTransport, Settings, UndecidedSign
 from .velocity import SolverOptions
 
+# How long the first frame waits for the next to tell its sign, and at most what share of the time after which it is stale.
+PATIENCE_S, PATIENCE_SHARE = 0.15, 0.5
+
 
 class CameraSource:
     """The camera of the newest CameraInfo message, built anew only when its content changes."""
@@ -77,9 +80,21 @@ class FrameAnswerer:
         self._epoch = 0
         self._held: _Held | None = None
 
-    def answer(self, frame: ReceivedFrame) -> None:
-        """Publish the estimate of a frame, or drop it for one cause."""
+    def answer(self, frame: ReceivedFrame | None) -> float | None:
+        """Publish the estimate of a frame, or drop it for one cause, or let it wait for the next; None: no next one came.
+
+        Returns for how many seconds to wait for the next, None for as long as it takes.
+        """
         settings = self._settings()
+        if frame is None:
+            self.release()
+        else:
+            self._take(frame, settings)
+        if self._held is None or settings.use_next_frame:
+            return None
+        return min(PATIENCE_S, PATIENCE_SHARE * settings.stale_after_s)
+
+    def _take(self, frame: ReceivedFrame, settings: Settings) -> None:
         if time.monotonic() - frame.arrival_s > settings.stale_after_s:
             self._drop(DropCause.STALE, "")
             return
@@ -93,8 +108,8 @@ class FrameAnswerer:
             # A worker that died of one frame would leave the robot without any further answer.
             self._drop(cause_of(error), describe(error))
             return
-        if settings.use_next_frame:
-            self.release(self.estimator.revised())
+        self.release(self.estimator.revised())
+        if self.estimator.waits:
             self._held = _Held(frame, estimate, time.monotonic())
         else:
             self._deliver(frame, estimate)

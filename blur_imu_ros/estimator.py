@@ -51,7 +51,7 @@ class Network(Protocol):
 @dataclass(frozen=True)
 class EstimatorOptions:
     """undecided_sign, min_sign_probability: what to do below that probability; min_blur_px: blur below which the sign is
-    open, None for the model's; use_next_frame: keep the newest frame so that `revised` can confirm the one before it;
+    open, None for the model's; use_next_frame: every sign is decided again with the next frame, not only the first;
     min_variance, max_variance: bounds of the covariance's eigenvalues, (rad/s)^2 and (m/s)^2."""
 
     solver: SolverOptions = field(default_factory=SolverOptions)
@@ -108,7 +108,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Solved:
-    """What deciding a sign again, with one more frame, needs of an estimate."""
+    """What deciding a sign again, with one more frame, needs of an estimate; waits: whether that is to be done."""
 
     estimate: Estimate
     solution: VelocitySolution
@@ -116,6 +116,7 @@ class _Solved:
     view: GreyView
     earlier: GreyView | None
     previous: SignedVelocity | None
+    waits: bool
 
 
 class BlurImuEstimator:
@@ -178,17 +179,29 @@ class BlurImuEstimator:
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, decision, clock.laps_ms)
         self.last_view, self.last_canonical, self.last_prediction = view, canonical, prediction
+        waits = self.options.use_next_frame or self._alone(frame.stamp_ns)
         self._before = self._newest
-        self._newest = _Solved(estimate, solution, geometry, grey, earlier, self._signed)
+        self._newest = _Solved(estimate, solution, geometry, grey, earlier, self._signed, waits)
         self._signed = _signed(solution, decision, frame.stamp_ns)
         return estimate
+
+    @property
+    def waits(self) -> bool:
+        """Whether the last estimate's sign is to be decided again with the next frame: that of the first one, and of the first
+        after a gap, and with `use_next_frame` every one."""
+        return self._newest is not None and self._newest.waits
+
+    def _alone(self, stamp_ns: int) -> bool:
+        """Whether no frame before this one is near enough to tell its sign."""
+        longest_ns = self.options.direction.max_interval_s * 1e9
+        return self._newest is None or stamp_ns - self._newest.view.stamp_ns > longest_ns
 
     def revised(self) -> Estimate | None:
         """The estimate before the last, its sign decided again with the last frame too (the paper's way, one frame late).
 
-        None when there is none in this epoch.
+        None where it did not wait for that, or is of an earlier epoch.
         """
-        if self._before is None or self._newest is None:
+        if self._before is None or self._newest is None or not self._before.waits:
             return None
         old = self._before
         decision = self._decide(

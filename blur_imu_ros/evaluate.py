@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--use-next-frame",
         action="store_true",
-        help="decide the photometric sign by the next frame too, as the node does with use_next_frame",
+        help="decide every photometric sign by the next frame too, as the node does with use_next_frame",
     )
     parser.add_argument(
         "--fit-exposure",

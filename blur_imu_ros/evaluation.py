@@ -142,13 +142,9 @@ def _as_the_node(
         latency_ms = (time.perf_counter() - start) * 1e3
         prediction = estimator.last_prediction
         if wanted and prediction is not None:
-            revised = estimator.revised() if options.estimator.use_next_frame else None
-            yield (
-                i,
-                Measurement(
-                    **_answer(estimate), latency_ms=latency_ms, prediction=prediction, revised=revised
-                ),
-            )
+            revised = estimator.revised()
+            answer = _answer(estimate)
+            yield i, Measurement(**answer, latency_ms=latency_ms, prediction=prediction, revised=revised)
 
 
 def _answer(estimate: Estimate) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Settings:
         default=0.75, metadata=_live("Signs less probable than this are dropped by `drop`.", 0.5, 1)
     )
     use_next_frame: bool = field(
-        default=False, metadata=_fixed("Decide the sign by the next frame too: surer, one frame later.")
+        default=False, metadata=_fixed("Decide every sign by the next frame too: surer, one frame later.")
     )
     min_variance: float = field(
         default=1e-6, metadata=_live("Smallest eigenvalue of the covariance.", 1e-12, 0.1)

@@ -52,9 +52,14 @@ def run_all(
     estimates: list[Estimate | None] = []
     skipped: Counter[str] = Counter()
     first: BlurImuError | None = None
+    waiting = -1
     for recorded in progress(recording.frames()):
         try:
-            estimates.append(replayer.estimate(recorded))
+            estimate = replayer.estimate(recorded)
+            if revised := replayer.estimator.revised():
+                estimates[waiting] = revised
+            waiting = len(estimates)
+            estimates.append(estimate)
         except (ImageError, ExposureError) as error:
             first = first or error
             skipped[type(error).__name__] += 1
@@ -71,7 +76,7 @@ class _Replayer:
 
     def __init__(self, recording: Recording, estimator: BlurImuEstimator, exposure_s: float | None) -> None:
         self._recording = recording
-        self._estimator = estimator
+        self.estimator = estimator
         self._exposure_s = exposure_s
         self._epochs = Epochs(TIME_JUMP_S)
         self._interval = FrameInterval()
@@ -92,8 +97,8 @@ class _Replayer:
         if admission is Admission.LATE:
             raise ImageError(f"{name}: the image at {stamp} ns is not later than the one before it")
         if admission is Admission.NEW_EPOCH:
-            self._estimator.reset()
-        return self._estimator.estimate(Frame(recorded.image(), recorded.camera, t_mid, taken_s))
+            self.estimator.reset()
+        return self.estimator.estimate(Frame(recorded.image(), recorded.camera, t_mid, taken_s))
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,15 @@ Item = TypeVar("Item")
 class LatestWorker(Generic[Item]):
     """Call `work(item)` in a thread of its own, for the newest item submitted; older ones are handed back.
 
+    `work` may return for how many seconds to wait for the next item; when none came, it is called with None.
+
     `begin` is called there first and waited for, since what a thread allocates is kept for that thread; what it raises is
     raised here.
     """
 
-    def __init__(self, work: Callable[[Item], None], begin: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, work: Callable[[Item | None], float | None], begin: Callable[[], None] = lambda: None
+    ) -> None:
         self._work = work
         self._begin = begin
         self._begun: Future[None] = Future()
@@ -51,11 +55,11 @@ class LatestWorker(Generic[Item]):
             self._begun.set_exception(error)
             return
         self._begun.set_result(None)
+        patience_s: float | None = None
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._stopping or self._waiting is not None)
+                self._condition.wait_for(lambda: self._stopping or self._waiting is not None, patience_s)
                 if self._stopping:
                     return
                 item, self._waiting = self._waiting, None
-            if item is not None:
-                self._work(item)
+            patience_s = self._work(item)

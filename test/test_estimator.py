@@ -205,9 +205,11 @@ def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:
     assert estimator.last_view is not view
 
 
-def test_the_next_frame_revises_the_one_before() -> None:
-    estimator = BlurImuEstimator(Oracle(-TWIST), EstimatorOptions(use_next_frame=True))
+@pytest.mark.parametrize("use_next_frame", [False, True])
+def test_the_next_frame_revises_the_first_and_every_one_where_asked_to(use_next_frame: bool) -> None:
+    estimator = BlurImuEstimator(Oracle(-TWIST), EstimatorOptions(use_next_frame=use_next_frame))
     first = estimator.estimate(frame(0))
+    assert first.sign_probability == 0.5
     assert estimator.revised() is None
     estimator.estimate(frame(1))
     revised = estimator.revised()
@@ -215,6 +217,26 @@ def test_the_next_frame_revises_the_one_before() -> None:
     assert revised.stamp_ns == first.stamp_ns
     assert revised.sign_probability > 0.95
     np.testing.assert_allclose(revised.twist, TWIST, rtol=0.02, atol=0.02)
+    estimator.estimate(frame(2))
+    assert (estimator.revised() is not None) is use_next_frame
+
+
+@pytest.mark.parametrize(
+    ("indices", "waiting"),
+    [
+        ((0, 1, 2), (True, False, False)),
+        ((0, 1, 12, 13), (True, False, True, False)),
+    ],
+)
+def test_the_first_frame_and_that_after_a_gap_wait_for_the_next(
+    indices: tuple[int, ...], waiting: tuple[bool, ...]
+) -> None:
+    estimator = BlurImuEstimator(Oracle(np.zeros(6)))
+    waits = []
+    for index in indices:
+        estimator.estimate(frame(index, np.zeros(6)))
+        waits.append(estimator.waits)
+    assert tuple(waits) == waiting
 
 
 def test_bad_input_is_named_and_leaves_the_history_as_it_was() -> None:

@@ -162,9 +162,10 @@ def test_the_photometric_sign_is_found_from_the_frame_before(tmp_path: Path) -> 
         assert sum(row["frames"] for row in entry["sign_reliability"]) == 8
 
 
-def test_the_next_frame_tells_the_sign_of_the_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--use-next-frame",)])
+def test_the_next_frame_tells_the_sign_of_the_first(tmp_path: Path, options: tuple[str, ...]) -> None:
     folder, model = turning_sequence(tmp_path / "s"), network(tmp_path, motion=TURN)
-    (entry,) = evaluate(folder, "--model", model, "--use-next-frame")["sequences"]
+    (entry,) = evaluate(folder, "--model", model, *options)["sequences"]
     assert entry["sign_accuracy"] == 1.0
     assert entry["frames"] == 8
 

@@ -287,6 +287,15 @@ def test_debug_image_only_while_somebody_looks(rig, start):
     rig.node.destroy_subscription(subscription)
 
 
+def test_a_single_frame_is_answered(rig, start):
+    """The first frame waits for the next one to tell its sign, but not for ever."""
+    start(exposure_s=EXPOSURE_S)
+    rig.send()
+    assert rig.wait_for(lambda: len(rig.imu) == 1)
+    time.sleep(0.5)
+    assert len(rig.imu) == 1
+
+
 def test_the_next_frame_may_decide_the_sign(rig, start):
     start(exposure_s=EXPOSURE_S, use_next_frame=True)
     rig.stream_until_answered(3)

@@ -1,5 +1,6 @@
 """The worker works on the newest item only, and hands back what it will not work on."""
 
+import queue
 import threading
 import time
 
@@ -53,6 +54,23 @@ def test_stopping_hands_back_what_waits_and_ends_the_thread():
         time.sleep(0.1)
     assert threading.active_count() == before
     assert work.done == [1]
+
+
+def test_it_is_called_when_nothing_came_in_time():
+    calls: queue.Queue = queue.Queue()
+
+    def work(item):
+        calls.put(item)
+        return 0.05 if item == "patient" else None
+
+    worker = LatestWorker(work)
+    worker.submit("patient")
+    assert [calls.get(timeout=PATIENCE_S) for _ in range(2)] == ["patient", None]
+    worker.submit("done")
+    assert calls.get(timeout=PATIENCE_S) == "done"
+    with pytest.raises(queue.Empty):
+        calls.get(timeout=0.2)
+    worker.stop(PATIENCE_S)
 
 
 def test_stopping_an_idle_worker_returns_at_once():

@@ -14,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import ConfigurationError
-from ..estimator import EstimatorOptions
 from ..evaluate import add_network_arguments, open_network
 from ..evaluation import EvaluationOptions, evaluate_sequence
 from ..metrics import EvaluatedFrames
@@ -29,8 +28,7 @@ from .scores import MethodFrames, by_blur, score
 from .tables import accuracy_tables
 from .writing import add_output_arguments, check_outputs, write_outputs
 
-# As the node answers by default, and with `use_next_frame`, which decides the sign by the next frame too.
-OURS = {"blur_imu": EstimatorOptions(), "blur_imu, next frame too": EstimatorOptions(use_next_frame=True)}
+OURS = "blur_imu"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,11 +116,8 @@ def _measure(
 
         return show
 
-    entries = []
-    for title, estimator in OURS.items():
-        options = EvaluationOptions(fit_exposure=True, estimator=estimator)
-        frames = evaluate_sequence(sequence, network, options, progress(title)).frames
-        entries.append(MethodFrames(title, frames, float(np.mean(frames.latency_ms)) / 1e3, {}))
+    frames = evaluate_sequence(sequence, network, EvaluationOptions(fit_exposure=True), progress(OURS)).frames
+    entries = [MethodFrames(OURS, frames, float(np.mean(frames.latency_ms)) / 1e3, {})]
     reported = np.searchsorted(sequence.stamps_ns, frames.stamps_ns)
     for method in methods:
         title = method.name if isinstance(method, External) else TITLES[method]

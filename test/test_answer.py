@@ -1,0 +1,105 @@
+"""The worker's answers, in order: at once, or with the next frame's help."""
+
+import time
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+from ros_rig import camera_info, frame
+
+from blur_imu_ros.answer import PATIENCE_S, CameraSource, FrameAnswerer
+from blur_imu_ros.intake import ReceivedFrame
+from blur_imu_ros.parameters import Settings
+
+
+@dataclass
+class Estimator:
+    """Answers with the stamp of a frame; revised answers are negative."""
+
+    waiting: tuple[int, ...]
+    stamps: tuple[int, ...] = ()
+
+    def estimate(self, one):
+        self.stamps = (*self.stamps, one.stamp_ns)
+        return SimpleNamespace(stamp_ns=one.stamp_ns, condition=1.0, decided=True)
+
+    @property
+    def waits(self):
+        return self.stamps[-1] in self.waiting
+
+    def revised(self):
+        before = self.stamps[-2:-1]
+        return (
+            SimpleNamespace(stamp_ns=-before[0], condition=1.0, decided=True)
+            if before and before[0] in self.waiting
+            else None
+        )
+
+    def reset(self):
+        self.stamps = ()
+
+
+@pytest.fixture
+def answering():
+    """An answerer's `answer(stamp, epoch)`, what it published, and what it dropped."""
+
+    def make(waiting, **settings):
+        published, dropped = [], []
+        cameras = CameraSource(rectified=False)
+        cameras.take(camera_info())
+        answerer = FrameAnswerer(
+            lambda: replace(Settings(), **settings),
+            Estimator(waiting),
+            cameras,
+            lambda received, estimate: published.append(estimate.stamp_ns),
+            lambda cause, text: dropped.append((cause.value, text)),
+        )
+
+        def answer(stamp, epoch=0):
+            received = ReceivedFrame(frame(), stamp, time.monotonic(), 0.01, stamp, epoch)
+            return answerer.answer(received)
+
+        return answerer, answer, published, dropped
+
+    return make
+
+
+def test_a_frame_that_waits_is_published_before_the_next_as_that_revised_it(answering):
+    _, answer, published, dropped = answering((1,))
+    assert answer(1) == pytest.approx(0.1)
+    assert published == []
+    assert answer(2) is None
+    assert answer(3) is None
+    assert published == [-1, 2, 3]
+    assert dropped == []
+
+
+def test_with_the_next_frame_wanted_every_frame_waits_as_long_as_it_takes(answering):
+    _, answer, published, _ = answering((1, 2, 3), use_next_frame=True)
+    assert [answer(stamp) for stamp in (1, 2, 3)] == [None] * 3
+    assert published == [-1, -2]
+
+
+def test_a_frame_that_waited_in_vain_is_published_as_it_was(answering):
+    answerer, answer, published, _ = answering((1,), stale_after_s=20)
+    assert answer(1) == PATIENCE_S
+    assert answerer.answer(None) is None
+    assert published == [1]
+    assert answer(2) is None
+    assert published == [1, 2]
+
+
+def test_a_new_epoch_publishes_what_waited_for_the_old_one(answering):
+    _, answer, published, _ = answering((5, 1))
+    answer(5)
+    assert answer(1, epoch=1) == pytest.approx(0.1)
+    assert published == [5]
+
+
+def test_what_waited_too_long_is_stale(answering):
+    answerer, answer, published, dropped = answering((1,), stale_after_s=0.001)
+    assert answer(1) < 0.001
+    time.sleep(0.01)
+    answerer.release()
+    assert published == []
+    assert [cause for cause, _ in dropped] == ["waited too long"]
