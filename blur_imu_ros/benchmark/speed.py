@@ -17,6 +17,7 @@ import onnxruntime
 from tqdm import tqdm
 
 from ..errors import BlurImuError, ConfigurationError
+from ..models import SIZES as MODEL_SIZES
 from ..models import find_model
 from ..network import Provider
 from ..sequence import Sequence
@@ -27,7 +28,7 @@ from .stopwatch import Run, time_provider
 from .tables import provider_table, scaling_table
 from .workload import Workload
 
-SIZES = ((320, 240), (640, 480), (1280, 720), (1920, 1080))
+IMAGE_SIZES = ((320, 240), (640, 480), (1280, 720), (1920, 1080))
 _EXECUTION_PROVIDERS = {
     Provider.CPU: "CPUExecutionProvider",
     Provider.CUDA: "CUDAExecutionProvider",
@@ -40,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         nargs="+",
-        default=["auto"],
-        help="small, large, names, or paths of ONNX files (default auto)",
+        default=list(MODEL_SIZES),
+        help="small, large, names, or paths of ONNX files (default: small and large)",
     )
     parser.add_argument(
         "--provider",
@@ -118,7 +119,7 @@ def _published() -> Path | None:
 def _scaling(first: Run) -> Iterator[Run]:
     """Other image sizes and thread counts on the first provider, with fewer images."""
     frames = max(10, first.frames // 4)
-    for width, height in SIZES:
+    for width, height in IMAGE_SIZES:
         yield Run(first.model, first.provider, first.threads, frames, Workload.synthetic(width, height))
     cores = len(os.sched_getaffinity(0))
     for threads in sorted({1, 2, 4, 8, 16, cores}):
