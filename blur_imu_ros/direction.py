@@ -35,6 +35,10 @@ class DirectionOptions:
     acceleration_rad_s2: float = 20.0
     acceleration_m_s2: float = 5.0
 
+    def comparable(self, interval_s: float) -> bool:
+        """Whether frames so far apart, in either order, can tell each other's sign."""
+        return 0 < abs(interval_s) <= self.max_interval_s
+
 
 @dataclass(frozen=True)
 class GreyView:
@@ -114,7 +118,7 @@ def choose_direction(
     log_odds, overlap, note = 0.0, 0.0, "no neighbouring frame to compare with"
     for neighbour in neighbours:
         interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
-        if 0 < abs(interval_s) <= options.max_interval_s:
+        if options.comparable(interval_s):
             evidence, share = _photometric_log_odds(current, neighbour, geometry, twist, interval_s)
             log_odds, overlap = log_odds + evidence, max(overlap, share)
             note = "" if overlap >= _MINIMUM_OVERLAP else "nothing stays in view between the frames"

@@ -179,7 +179,9 @@ class BlurImuEstimator:
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, decision, clock.laps_ms)
         self.last_view, self.last_canonical, self.last_prediction = view, canonical, prediction
-        waits = self.options.use_next_frame or self._alone(frame.stamp_ns)
+        comparable = self.options.direction.comparable
+        alone = earlier is None or not comparable((frame.stamp_ns - earlier.stamp_ns) * 1e-9)
+        waits = self.options.use_next_frame or alone
         self._before = self._newest
         self._newest = _Solved(estimate, solution, geometry, grey, earlier, self._signed, waits)
         self._signed = _signed(solution, decision, frame.stamp_ns)
@@ -190,11 +192,6 @@ class BlurImuEstimator:
         """Whether the last estimate's sign is to be decided again with the next frame: that of the first one, and of the first
         after a gap, and with `use_next_frame` every one."""
         return self._newest is not None and self._newest.waits
-
-    def _alone(self, stamp_ns: int) -> bool:
-        """Whether no frame before this one is near enough to tell its sign."""
-        longest_ns = self.options.direction.max_interval_s * 1e9
-        return self._newest is None or stamp_ns - self._newest.view.stamp_ns > longest_ns
 
     def revised(self) -> Estimate | None:
         """The estimate before the last, its sign decided again with the last frame too (the paper's way, one frame late).

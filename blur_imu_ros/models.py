@@ -73,9 +73,7 @@ def find_model(model: str | Path = "auto", provider: Provider = Provider.AUTO) -
     if model in entries:
         return _present(entries[model])
     on_gpu = provider is not Provider.CPU and gpu_available()
-    able = on_gpu or eight_bits_are_fast()
-    wanted = {"auto": SIZES[::-1] if able else SIZES, "small": ("small",), "large": ("large",)}.get(model, ())
-    for size in wanted:
+    for size in _sizes(model, on_gpu):
         fitting = [entry for entry in entries.values() if entry.size == size]
         if fitting:
             return _present(min(fitting, key=lambda entry: -entry.bits if on_gpu else entry.bits))
@@ -117,6 +115,13 @@ def read_model(path: Path, *, verify_hash: bool = True) -> tuple[bytes, str, lis
 
 def _shipped() -> dict[str, ManifestEntry]:
     return read_manifest(share_directory() / "models")
+
+
+def _sizes(model: str, on_gpu: bool) -> tuple[str, ...]:
+    """Sizes that 'auto' or a size means, best first; none for any other word."""
+    if model != "auto":
+        return (model,) if model in SIZES else ()
+    return SIZES[::-1] if on_gpu or eight_bits_are_fast() else SIZES
 
 
 def _present(entry: ManifestEntry) -> Path:

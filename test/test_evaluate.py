@@ -1,5 +1,6 @@
 """Evaluation end to end: a network whose answer is known, on sequences whose truth is known."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -168,6 +169,18 @@ def test_the_next_frame_tells_the_sign_of_the_first(tmp_path: Path, options: tup
     (entry,) = evaluate(folder, "--model", model, *options)["sequences"]
     assert entry["sign_accuracy"] == 1.0
     assert entry["frames"] == 8
+
+
+def test_a_replay_tells_the_sign_of_the_first_frame_as_well(tmp_path: Path) -> None:
+    folder, model = turning_sequence(tmp_path / "s"), network(tmp_path, motion=TURN)
+    words = ["replay", folder, "--model", model, "--output", tmp_path / "out", "--no-plots"]
+    assert main([str(word) for word in words]) == 0
+    with (tmp_path / "out/estimates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert float(rows[0]["sign_probability"]) > 0.9
+    measured = [float(rows[0][axis]) for axis in ("wx", "wy", "wz")]
+    assert np.dot(measured, TURN[:3]) > 0
 
 
 def test_the_next_frame_is_refused_where_it_would_be_ignored(

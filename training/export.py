@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training import canonical
-from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights, refocused
+from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
 OPSET = 17
@@ -45,9 +45,8 @@ def load_network(checkpoint: Path, focal_px: float | None = None) -> FlowDepthNe
     """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions; for views of
     `focal_px`, None for those it learnt from."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
     network = FlowDepthNetwork(NetworkConfig(**state["network"]))
-    network.load_state_dict(refocused(averaged_weights(state), learnt_px, focal_px or learnt_px))
+    network.load_state_dict(averaged_weights(state, focal_px))
     fold_batch_norms(network.eval())
     return network
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training import canonical
 from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
 from training.steered import SteeredReader
@@ -148,14 +149,11 @@ class FlowDepthNetwork(nn.Module):
         return FLOW_SCALE_PX * flow[:, :2], flow_log_sigma, inverse_depth, depth_log_sigma
 
 
-def refocused(weights: dict[str, Tensor], learnt_px: float, focal_px: float) -> dict[str, Tensor]:
-    """Weights for views of another focal length than the one they learnt at: what looks smaller there is no farther away."""
-    name = "depth_head.2.bias"
-    nearer = torch.tensor([math.log(learnt_px / focal_px), 0.0], device=weights[name].device)
-    return weights | {name: weights[name] + nearer}
-
-
-def averaged_weights(state: dict) -> dict[str, Tensor]:
-    """State entries of the averaged network in a checkpoint."""
-    prefix = "module."
-    return {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}
+def averaged_weights(state: dict, focal_px: float | None = None) -> dict[str, Tensor]:
+    """State entries of the averaged network in a checkpoint, for views of `focal_px`, None for those it learnt from: what looks
+    smaller through a shorter lens is no farther away."""
+    prefix, bias = "module.", "depth_head.2.bias"
+    average = {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}
+    learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
+    nearer = torch.tensor([math.log(learnt_px / (focal_px or learnt_px)), 0.0], device=average[bias].device)
+    return average | {bias: average[bias] + nearer}

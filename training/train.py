@@ -19,7 +19,7 @@ from training import canonical
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.compute import compute_device, mixed_precision
 from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
-from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights, refocused
+from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.pictures import write_sheet
 from training.validate import validate
 
@@ -148,8 +148,7 @@ class Run:
         nothing to what passes them.
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
-        learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
-        weights = refocused(averaged_weights(state), learnt_px, self.canonical_px)
+        weights = averaged_weights(state, self.canonical_px)
         added = {key: value for key, value in self.model.state_dict().items() if key.startswith(GROWN)}
         for model in (self.model, self.average.module):
             model.load_state_dict({**added, **weights})
