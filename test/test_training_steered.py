@@ -2,6 +2,7 @@
 # ruff: noqa: E402  the modules below need torch
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from training.batches import Batch
+from training.consistent import consistent
 from training.losses import make_labels
 from training.measurement import length_of
 from training.network import FlowDepthNetwork, NetworkConfig
@@ -92,13 +94,24 @@ def test_a_picture_turned_with_its_flow_shows_the_same():
     torch.testing.assert_close(turned.rot90(1, (2, 3)), upright, rtol=1e-3, atol=1e-4)
 
 
-def test_untrained_it_leaves_the_first_reading():
+def test_untrained_it_leaves_the_flow_of_a_turn():
     reader = SteeredReader().eval()
-    q = steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16)
+    quiet = torch.zeros((1, 1, HEIGHT // 16, WIDTH // 16))
+    turn = consistent(steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16), quiet)
     with torch.no_grad():
-        better, log_sigma = reader(blurred_noise(20), q, torch.zeros_like(q[:, :1]))
-    torch.testing.assert_close(better, q)
-    assert log_sigma.shape == (1, 1, HEIGHT // 16, WIDTH // 16)
+        better, log_sigma = reader(blurred_noise(20), turn, quiet)
+    assert float(length_of(better - turn).mean()) < 0.2
+    assert log_sigma.shape == quiet.shape
+
+
+def test_untrained_it_mends_what_no_turn_explains():
+    reader = SteeredReader().eval()
+    quiet = torch.zeros((1, 1, HEIGHT // 16, WIDTH // 16))
+    turn = consistent(steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16), quiet)
+    read = turn + 4 * torch.randn(turn.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        better, _ = reader(blurred_noise(20), read, quiet)
+    assert float(length_of(better - turn).mean()) < 0.7 * float(length_of(read - turn).mean())
 
 
 def test_it_learns_to_mend_a_wrong_gain():
@@ -142,6 +155,29 @@ def test_the_second_look_can_be_taught_alone():
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("second_look.") for name in changed)
+
+
+def test_more_looks_are_of_the_same_weights():
+    twice, thrice = (FlowDepthNetwork(replace(TINY, looks=looks)).eval() for looks in (2, 3))
+    thrice.load_state_dict(twice.state_dict())
+    image = blurred_noise(12).expand(1, 3, HEIGHT, WIDTH).contiguous()
+    with torch.no_grad():
+        two, three = twice(image), thrice(image)
+    # Four answers, then flow and ln sigma of every look, the last look's first.
+    assert (len(two), len(three)) == (8, 10)
+    for earlier, later in zip(two[4:], three[6:], strict=True):
+        torch.testing.assert_close(earlier, later)
+
+
+def test_only_first_readings_teach_the_norm_its_statistics():
+    torch.manual_seed(0)
+    learnt = []
+    for looks in (2, 3):
+        torch.manual_seed(0)
+        network = FlowDepthNetwork(replace(TINY, looks=looks)).train()
+        network(blurred_noise(12).expand(2, 3, HEIGHT, WIDTH).contiguous())
+        learnt.append(network.second_look.norm.running_mean)
+    torch.testing.assert_close(*learnt)
 
 
 def test_norms_that_are_held_keep_what_they_know_of_the_data():

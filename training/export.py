@@ -78,7 +78,8 @@ def export_onnx(
         ContractNetwork(network).eval(), (example,), str(temporary), input_names=["image"], output_names=list(OUTPUTS),
         opset_version=OPSET, dynamo=False,
     )  # fmt: skip
-    model = onnx.shape_inference.infer_shapes(fold_constants(temporary), data_prop=True)
+    model = fold_constants(temporary)
+    shorten(model.graph)
     onnx.helper.set_model_props(model, entries)
     onnx.save(model, temporary)
     os.replace(temporary, path)
@@ -98,6 +99,31 @@ def fold_constants(path: Path) -> onnx.ModelProto:
     for known in unused:
         model.opset_import.remove(known)
     return model
+
+
+def shorten(graph: onnx.GraphProto) -> None:
+    """Keep equal constants once, leave shapes to the runtime, and number what no parameter has named: every look repeats them."""
+    first: dict[tuple, str] = {}
+    names: dict[str, str] = {}
+    for constant in list(graph.initializer):
+        value = onnx.numpy_helper.to_array(constant)
+        key = (value.dtype, value.shape, value.tobytes())
+        if key in first:
+            graph.initializer.remove(constant)
+        names[constant.name] = first.setdefault(
+            key, f"c{len(first)}" if constant.name.startswith("/") else constant.name
+        )
+    for constant in graph.initializer:
+        constant.name = names[constant.name]
+    outputs = {output.name for output in graph.output}
+    for node in graph.node:
+        for name in node.output:
+            if name not in outputs:
+                names[name] = f"v{len(names)}"
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    del graph.value_info[:]
 
 
 def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, a second along the flow it found."""
+"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, more of them along the flow it found."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from torch.nn import functional as F
 from training import canonical
 from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
-from training.steered import SteeredReader
+from training.steered import SteeredReader, disturbed
 
 FLOW_SCALE_PX = 16.0
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths at strides 4, 8, 16, 32 and 64, and residual blocks from stride 8 on."""
+    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on, and how often it looks altogether."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 192)
     blocks: tuple[int, ...] = (2, 3, 4, 2)
+    looks: int = 3
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
@@ -106,12 +107,17 @@ class FlowDepthNetwork(nn.Module):
         return nn.Sequential(conv(width, width), nn.ReLU(), last)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The four outputs; after them both looks' flow and ln sigma, second first, as means: what likelihood judges."""
+        """The four outputs; after them each look's flow and ln sigma, the last look's first, as means: what likelihood judges."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             luma = luma_of(image)
         q, log_sigma, *depth = self.first_look(image, luma)
-        mean, mean_log_sigma = self.second_look(luma, q.detach(), log_sigma.detach())
-        return *measurement(mean, mean_log_sigma), *depth, mean, mean_log_sigma, q, log_sigma
+        means = (q, log_sigma)
+        # Learns to mend other errors than those that the first look makes of pictures it knows.
+        read = (disturbed(q.detach()) if self.training else q, log_sigma)
+        for number in range(1, self.config.looks):
+            read = self.second_look(luma, *(part.detach() for part in read), again=number > 1)
+            means = (*read, *means)
+        return *measurement(*means[:2]), *depth, *means
 
     def hold_first_look(self) -> None:
         """Train the second look alone: everything else keeps its weights and the statistics of its batch norms."""

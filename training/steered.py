@@ -1,8 +1,9 @@
-"""The second look: patches laid along the flow that was read first, and measured in units of its own length.
+"""The second look, and further ones: patches laid along the one turn that agrees with what was read, in units of its flow.
 
 Blurred along its flow, a picture has lost the waves that fit into the flow's length once, twice, three times. In a patch turned
 into the flow's direction and scaled to its length those gaps lie in the same places for every motion: where they are found
-instead tells by how much the first reading was too long, too short or turned.
+instead tells by how much the reading was too long, too short or turned. All patches lie along the flow of one turn of the camera
+(consistent.py), so that what few of them show can be held against all.
 """
 
 from __future__ import annotations
@@ -11,14 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.consistent import consistent
 from training.measurement import length_of
 from training.patches import FlowPatches
-
-
-def smoothed(q: Tensor, cells: int) -> Tensor:
-    """Mean of q over squares of `cells`, then over those and their neighbours: where blur is short single directions mean little,
-    and patches of one direction can be compared."""
-    return F.avg_pool2d(F.avg_pool2d(q, cells), 3, 1, 1, count_include_pad=False)
 
 
 def about_centre(direction: Tensor) -> Tensor:
@@ -60,13 +56,15 @@ class SteeredReader(nn.Module):
     CELLS = 2
     # Contrast below which a patch is weak, in grey levels, and energy that is nothing beside a patch's own of about 1.
     CONTRAST, FLOOR = 2.0, 1e-4
+    # What was read differs from the one turn by no more than so many lengths.
+    FARTHEST = 4.0
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
         self.patches = FlowPatches()
         self.projection = nn.Parameter(self.patches.waves())
         waves = self.projection.shape[1] // 2
-        features = 3 * waves + 9
+        features = 3 * waves + 11
         self.norm = nn.BatchNorm2d(features, momentum=0.03)
         self.mix = nn.Sequential(nn.Conv2d(features, width, 1), nn.ReLU())
         self.whole = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
@@ -81,7 +79,7 @@ class SteeredReader(nn.Module):
         )
         nn.init.zeros_(self.beyond[2].weight)
         nn.init.zeros_(self.beyond[2].bias)
-        self.answer = nn.Conv2d(width, 3, 1)
+        self.answer = nn.Conv2d(width, 4, 1)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
 
@@ -102,28 +100,52 @@ class SteeredReader(nn.Module):
         contrast = 0.5 * torch.log(contrast2)
         return energy.reshape(shape[0], -1, *shape[1:]), contrast.view(shape[0], 1, *shape[1:])
 
-    def evidence(self, energy: Tensor) -> list[Tensor]:
-        """ln of the energies [B,waves,h,w] of a patch, of it with its neighbours, and of the whole image."""
+    def evidence(self, energy: Tensor, contrast: Tensor) -> list[Tensor]:
+        """ln of the energies [B,waves,h,w] of a patch, of it with its neighbours, and of the whole image, in which patches weigh
+        by their contrast, ln [B,1,h,w]: one lamp says more than the wall around it."""
         near = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
-        whole = energy.mean(dim=(2, 3), keepdim=True).expand_as(energy)
-        return [torch.log(energies + self.FLOOR) for energies in (energy, near, whole)]
+        strength = torch.exp(2 * contrast)
+        whole = (energy * strength).mean(dim=(2, 3), keepdim=True) / strength.mean(dim=(2, 3), keepdim=True)
+        return [torch.log(energies + self.FLOOR) for energies in (energy, near, whole.expand_as(energy))]
 
-    def forward(self, luma: Tensor, q: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
-        q = disturbed(q) if self.training else q
+    def _differing(self, read: Tensor, steer: Tensor, length: Tensor, direction: Tensor) -> Tensor:
+        """By how many lengths [B,2,h,w] what was read differs from the one turn, along it and across."""
+        u, v = ((read - steer) / length).split(1, dim=1)
+        cos, sin = direction.split(1, dim=1)
+        return torch.cat((u * cos + v * sin, v * cos - u * sin), dim=1).clamp(-self.FARTHEST, self.FARTHEST)
+
+    def _normed(self, features: Tensor, again: bool) -> Tensor:
+        """Of a look that is not the second the norm learns nothing: its statistics are those of one kind of reading."""
+        norm = self.norm
+        training = norm.training and not again
+        return F.batch_norm(
+            features, norm.running_mean, norm.running_var, norm.weight, norm.bias, training, norm.momentum, norm.eps
+        )  # fmt: skip
+
+    def forward(
+        self, luma: Tensor, q: Tensor, log_sigma: Tensor, again: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """again: q is what this reader itself has read."""
         with torch.autocast(luma.device.type, enabled=False):
-            steer = smoothed(q, self.CELLS)
+            read, doubt = F.avg_pool2d(q, self.CELLS), F.avg_pool2d(log_sigma, self.CELLS)
+            steer = consistent(read, doubt)
             raw, length, direction = self.steering(steer)
             energy, contrast = self.energies(luma, length, direction)
-            first = (contrast, torch.log(length), torch.log(raw + 0.3), F.avg_pool2d(log_sigma, self.CELLS))
-            features = (*self.evidence(energy), *first, direction, about_centre(direction))
-        x = self.mix(self.norm(torch.cat(features, dim=1)))
+            differing = self._differing(read, steer, length, direction)
+            first = (contrast, torch.log(length), torch.log(raw + 0.3), doubt, differing)
+            features = (*self.evidence(energy, contrast), *first, direction, about_centre(direction))
+            features = self._normed(torch.cat(features, dim=1), again)
+        x = self.mix(features)
         x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
         x = x + self.around(x)
         answer = self.answer(x + self.beyond(x)).float()
+        # How far what was read in a place is believed rather than the turn that all agree on.
+        local = torch.sigmoid(answer[:, 3:])
         across = torch.cat((-direction[:, 1:], direction[:, :1]), dim=1)
         change = length * (answer[:, :1] * direction + answer[:, 1:2] * across)
-        sigma = torch.log(length) + answer[:, 2:].clamp(-5, 2) - 1.5
-        answer = F.interpolate(
-            torch.cat((change, sigma), dim=1), scale_factor=self.CELLS, mode="bilinear", align_corners=False
-        )
-        return q + answer[:, :2], answer[:, 2:]
+        sigma = torch.log(length) + answer[:, 2:3].clamp(-5, 2) - 1.5
+        fine = F.interpolate(
+            torch.cat((steer - local * steer + change, sigma, local), dim=1),
+            scale_factor=self.CELLS, mode="bilinear", align_corners=False,
+        )  # fmt: skip
+        return fine[:, :2] + fine[:, 3:] * q, fine[:, 2:3]

@@ -19,6 +19,7 @@ from training import canonical
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.compute import compute_device, mixed_precision
 from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
+from training.measurement import measurement
 from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 from training.pictures import write_sheet
 from training.validate import validate
@@ -31,8 +32,8 @@ GROWN = ("stages.", "second_look.beyond.")
 class TrainingConfig:
     """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well.
 
-    With a `first_look_weight` of zero only the second look learns. With `hold_norms` the batch norms keep their statistics, which
-    wants weights to start from.
+    With a `first_look_weight` of zero only the looks after it learn; `earlier_weight` is that of those before the last. With
+    `hold_norms` the batch norms keep their statistics, which wants weights to start from.
     """
 
     steps: int = 20000
@@ -43,6 +44,7 @@ class TrainingConfig:
     covariance_weight: float = 0.2
     depth_weight: float = 2.0
     first_look_weight: float = 1.0
+    earlier_weight: float = 0.5
     hold_norms: bool = False
     learning_rate: float = 1.5e-3
     warm_up: int = 300
@@ -75,20 +77,33 @@ def batch_loss(
 ) -> dict[str, torch.Tensor]:
     """The losses by name; `total` is what is minimised."""
     with mixed_precision(batch.image.device):
-        q, q_log_sigma, inverse_depth, depth_log_sigma, *means = model(batch.image)
+        _, _, *outputs = model(batch.image)
+    depth, looks = outputs[:2], list(zip(outputs[2::2], outputs[3::2], strict=True))
     losses = {
-        "flow": flow_loss(batch.labels, *means[:2], likelihood=with_velocity),
-        "first": flow_loss(batch.labels, *means[2:], likelihood=with_velocity),
-        "depth": depth_loss(batch.labels, inverse_depth, depth_log_sigma),
+        "first": flow_loss(batch.labels, *looks.pop(), likelihood=with_velocity),
+        "depth": depth_loss(batch.labels, *depth),
     }
-    losses["total"] = losses["flow"] + config.depth_weight * losses["depth"]
-    losses["total"] = losses["total"] + config.first_look_weight * losses["first"]
+    total = config.first_look_weight * losses["first"] + config.depth_weight * losses["depth"]
+    for number, look in enumerate(looks):
+        found = look_losses(batch, look, depth, with_velocity)
+        weights = {"flow": 1.0, "velocity": config.velocity_weight, "covariance": config.covariance_weight}
+        share = config.earlier_weight if number else 1.0
+        total = total + share * sum(weights[name] * value for name, value in found.items())
+        if number == 0:
+            losses |= found
+    return losses | {"total": total}
+
+
+def look_losses(
+    batch: Batch, look: tuple[torch.Tensor, torch.Tensor], depth: list[torch.Tensor], with_velocity: bool
+) -> dict[str, torch.Tensor]:
+    """The losses of one look's mean flow and ln sigma."""
+    labels = batch.labels
+    losses = {"flow": flow_loss(labels, *look, likelihood=with_velocity)}
     if with_velocity:
-        error, information = solve_at_truth(batch.labels, q, q_log_sigma, inverse_depth, depth_log_sigma)
-        losses["velocity"] = velocity_loss(batch.labels, error)
-        losses["covariance"] = covariance_loss(batch.labels, error, information)
-        losses["total"] = losses["total"] + config.velocity_weight * losses["velocity"]
-        losses["total"] = losses["total"] + config.covariance_weight * losses["covariance"]
+        error, information = solve_at_truth(labels, *measurement(*look), *depth)
+        losses["velocity"] = velocity_loss(labels, error)
+        losses["covariance"] = covariance_loss(labels, error, information)
     return losses
 
 
