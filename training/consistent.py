@@ -22,7 +22,7 @@ FLOOR_PX2 = 1.0
 
 @functools.lru_cache(maxsize=8)
 def turn_fields(rows: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Squared flow [6, 2 * rows * columns] (all of its u, then all of its v) of six mixtures of the products of two rates, each of
+    """Squared flow [6, 2 * rows * columns] (all of its u, then all of its v) of six mixtures of products of two rates, each of
     unit size and at right angles to the others; and the information [6, 6] that hardly any flow is longer than LONGEST_PX."""
     # The canonical views' angles: focal length over width is the same for all of their sizes.
     pitch = canonical.WIDTH / canonical.FOCAL_PX / columns
