@@ -10,6 +10,7 @@ from typing import Any
 from cv_bridge import CvBridge
 
 from .camera import CameraModel
+from .debug_image import Seen, newest
 from .diagnostics import DropCause, cause_of, describe
 from .errors import CameraError
 from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
@@ -57,6 +58,7 @@ class _Held:
 
     frame: ReceivedFrame
     estimate: Estimate
+    seen: Seen | None
     since_s: float
 
 
@@ -68,7 +70,7 @@ class FrameAnswerer:
         settings: Callable[[], Settings],
         estimator: BlurImuEstimator,
         cameras: CameraSource,
-        publish: Callable[[ReceivedFrame, Estimate], None],
+        publish: Callable[[ReceivedFrame, Estimate, Seen | None], None],
         drop: Callable[[DropCause, str], None],
     ) -> None:
         self._settings = settings
@@ -109,10 +111,11 @@ class FrameAnswerer:
             self._drop(cause_of(error), describe(error))
             return
         self.release(self.estimator.revised())
+        seen = newest(self.estimator)
         if self.estimator.waits:
-            self._held = _Held(frame, estimate, time.monotonic())
+            self._held = _Held(frame, estimate, seen, time.monotonic())
         else:
-            self._deliver(frame, estimate)
+            self._deliver(frame, estimate, seen)
 
     def release(self, revised: Estimate | None = None) -> None:
         """Deliver the frame that waits for its next one, if any: as revised by it, or as it was."""
@@ -123,15 +126,15 @@ class FrameAnswerer:
             # The camera stopped in between.
             self._drop(DropCause.STALE, "")
         else:
-            self._deliver(held.frame, revised or held.estimate)
+            self._deliver(held.frame, revised or held.estimate, held.seen)
 
-    def _deliver(self, frame: ReceivedFrame, estimate: Estimate) -> None:
+    def _deliver(self, frame: ReceivedFrame, estimate: Estimate, seen: Seen | None) -> None:
         cause = _gate(estimate, self._settings())
         if cause is not None:
             self._drop(cause, "")
             return
         try:
-            self._publish(frame, estimate)
+            self._publish(frame, estimate, seen)
         except Exception as error:
             self._drop(cause_of(error), describe(error))
 

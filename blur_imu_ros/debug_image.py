@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-from .estimator import Estimate
-from .network import FlowRepresentation, Prediction
+from .estimator import BlurImuEstimator, Estimate
+from .network import FlowRepresentation
 
 COLUMNS = 20
 FLOW_COLOUR = (255, 220, 0)
 TEXT_COLOUR = (255, 255, 255)
 
 
-def draw(view: np.ndarray, prediction: Prediction, estimate: Estimate) -> np.ndarray:
-    """Draw the blur of every few grid cells as a line over the canonical view uint8 RGB [H, W, 3]; return a new one.
+@dataclass(frozen=True)
+class Seen:
+    """What an estimate was made from: the canonical view uint8 RGB [H, W, 3] and its flow [2, h, w]."""
+
+    view: np.ndarray
+    flow: np.ndarray
+    representation: FlowRepresentation
+
+
+def newest(estimator: BlurImuEstimator) -> Seen | None:
+    """What the estimator's newest estimate was made from, to be kept; None before the first."""
+    prediction = estimator.last_prediction
+    if estimator.last_canonical is None or prediction is None:
+        return None
+    return Seen(estimator.last_canonical, prediction.flow.copy(), prediction.representation)
+
+
+def draw(seen: Seen, estimate: Estimate) -> np.ndarray:
+    """Draw the blur of every few grid cells as a line over the canonical view; return a new one.
 
     The lines have no arrow head: a single image does not tell the sign of its blur.
     """
-    picture = np.ascontiguousarray(view).copy()
-    rows, columns = prediction.flow.shape[1:]
-    stride = view.shape[1] / columns
+    picture = np.ascontiguousarray(seen.view).copy()
+    rows, columns = seen.flow.shape[1:]
+    stride = picture.shape[1] / columns
     step = max(1, columns // COLUMNS)
     y, x = np.mgrid[step // 2 : rows : step, step // 2 : columns : step]
-    half = _vectors(prediction)[:, y, x] / 2
+    half = _vectors(seen)[:, y, x] / 2
     centre = np.stack([x + 0.5, y + 0.5]) * stride
     lines = np.stack([centre - half, centre + half]).reshape(2, 2, -1).transpose(2, 0, 1)
     cv2.polylines(picture, np.rint(lines).astype(np.int32), False, FLOW_COLOUR, 1, cv2.LINE_AA)
@@ -38,10 +57,10 @@ def draw(view: np.ndarray, prediction: Prediction, estimate: Estimate) -> np.nda
     return picture
 
 
-def _vectors(prediction: Prediction) -> np.ndarray:
+def _vectors(seen: Seen) -> np.ndarray:
     """Return the flow [2, h, w] in pixels, up to sign for the double-angle representation."""
-    flow = prediction.flow
-    if prediction.representation is FlowRepresentation.SIGNED:
+    flow = seen.flow
+    if seen.representation is FlowRepresentation.SIGNED:
         return flow
     length, angle = np.hypot(*flow), np.arctan2(flow[1], flow[0]) / 2
     return np.stack([length * np.cos(angle), length * np.sin(angle)])

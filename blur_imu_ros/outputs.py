@@ -11,8 +11,8 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, Imu
 from std_msgs.msg import Header
 
-from .debug_image import draw
-from .estimator import BlurImuEstimator, Estimate
+from .debug_image import Seen, draw
+from .estimator import Estimate
 from .messages import imu_message, twist_message
 
 KEEP_LAST = 10
@@ -35,18 +35,13 @@ class Outputs:
         self._imu.publish(imu)
         self._twist.publish(twist)
 
-    def publish_debug(
-        self, estimator: BlurImuEstimator, estimate: Estimate, header: Header, rate_hz: float
-    ) -> None:
+    def publish_debug(self, seen: Seen | None, estimate: Estimate, header: Header, rate_hz: float) -> None:
         """Publish the view with its flow, while somebody subscribes and no more often than `rate_hz`."""
         now_s = time.monotonic()
-        if now_s < self._debug_due_s or self._debug.get_subscription_count() == 0:
+        if seen is None or now_s < self._debug_due_s or self._debug.get_subscription_count() == 0:
             return
         self._debug_due_s = now_s + 1 / rate_hz
-        if estimator.last_canonical is None or estimator.last_prediction is None:
-            return
-        picture = draw(estimator.last_canonical, estimator.last_prediction, estimate)
-        self._debug.publish(self._bridge.cv2_to_imgmsg(picture, "rgb8", header))
+        self._debug.publish(self._bridge.cv2_to_imgmsg(draw(seen, estimate), "rgb8", header))
 
     def close(self) -> None:
         """Destroy the publishers."""

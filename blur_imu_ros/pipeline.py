@@ -8,6 +8,7 @@ from collections.abc import Callable
 from rclpy.lifecycle import LifecycleNode
 
 from .answer import CameraSource, FrameAnswerer
+from .debug_image import Seen
 from .diagnostics import DropCause, Health
 from .errors import BlurImuError
 from .estimator import BlurImuEstimator, Estimate
@@ -62,7 +63,7 @@ class Pipeline:
             values.append(("exposure age [s]", f"{time.monotonic() - arrival_s:.2f}"))
         return tuple(values)
 
-    def _publish(self, frame: ReceivedFrame, estimate: Estimate) -> None:
+    def _publish(self, frame: ReceivedFrame, estimate: Estimate, seen: Seen | None) -> None:
         header = frame.message.header
         frame_id = self._settings().frame_id or header.frame_id
         self._outputs.publish(estimate, frame_id)
@@ -70,9 +71,7 @@ class Pipeline:
         self._health.answered(
             time.monotonic(), frame.arrival_s, age_s, estimate.sign_probability, inflated=not estimate.decided
         )
-        self._outputs.publish_debug(
-            self._answerer.estimator, estimate, header, self._settings().debug_rate_hz
-        )
+        self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)
 
     def _drop(self, cause: DropCause, text: str) -> None:
         if self._health.dropped(cause, time.monotonic(), text):

@@ -1,9 +1,10 @@
 """The worker's answers, in order: at once, or with the next frame's help."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from ros_rig import camera_info, frame
 
@@ -18,9 +19,16 @@ class Estimator:
 
     waiting: tuple[int, ...]
     stamps: tuple[int, ...] = ()
+    last_canonical: np.ndarray | None = None
+    last_prediction: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(flow=np.zeros((2, 1, 1)), representation=None)
+    )
 
     def estimate(self, one):
         self.stamps = (*self.stamps, one.stamp_ns)
+        self.last_canonical = np.full((1, 1, 3), one.stamp_ns)
+        # As a network does: into the same buffer.
+        self.last_prediction.flow[:] = one.stamp_ns
         return SimpleNamespace(stamp_ns=one.stamp_ns, condition=1.0, decided=True)
 
     @property
@@ -43,7 +51,7 @@ class Estimator:
 def answering():
     """An answerer's `answer(stamp, epoch)`, what it published, and what it dropped."""
 
-    def make(waiting, **settings):
+    def make(waiting, publish=None, **settings):
         published, dropped = [], []
         cameras = CameraSource(rectified=False)
         cameras.take(camera_info())
@@ -51,7 +59,7 @@ def answering():
             lambda: replace(Settings(), **settings),
             Estimator(waiting),
             cameras,
-            lambda received, estimate: published.append(estimate.stamp_ns),
+            publish or (lambda received, estimate, seen: published.append(estimate.stamp_ns)),
             lambda cause, text: dropped.append((cause.value, text)),
         )
 
@@ -72,6 +80,15 @@ def test_a_frame_that_waits_is_published_before_the_next_as_that_revised_it(answ
     assert answer(3) is None
     assert published == [-1, 2, 3]
     assert dropped == []
+
+
+def test_what_a_frame_was_seen_as_waits_with_it(answering):
+    seen = {}
+    _, answer, *_ = answering((1,), lambda _, estimate, view: seen.update({estimate.stamp_ns: view}))
+    for stamp in (1, 2):
+        answer(stamp)
+    assert {stamp: int(view.view[0, 0, 0]) for stamp, view in seen.items()} == {-1: 1, 2: 2}
+    assert {stamp: view.flow[0, 0, 0] for stamp, view in seen.items()} == {-1: 1, 2: 2}
 
 
 def test_with_the_next_frame_wanted_every_frame_waits_as_long_as_it_takes(answering):
