@@ -167,3 +167,38 @@ def test_views_of_another_focal_length_see_the_same_depth(run: Run, tmp_path: Pa
             torch.testing.assert_close(seen[2], 2 * learnt[2])
             torch.testing.assert_close(seen[3], learnt[3] + np.log(2))
             torch.testing.assert_close(seen[0], learnt[0])
+
+
+def test_an_export_may_look_fewer_times_and_is_no_larger_for_more(run: Run, tmp_path: Path):
+    files, flows = {}, {}
+    for looks in (2, 3):
+        files[looks] = tmp_path / f"{looks}.onnx"
+        words = [
+            "export",
+            run.checkpoint,
+            "--looks",
+            looks,
+            "--output",
+            files[looks],
+            "--size",
+            WIDTH,
+            HEIGHT,
+        ]
+        assert training.main([str(word) for word in words]) == 0
+        network = load_network(run.checkpoint, looks=looks)
+        assert network.config.looks == looks
+        assert max(parity(network, files[looks], noise(9))) < 1e-3
+        with torch.no_grad():
+            flows[looks] = network(torch.from_numpy(noise(9)[None]).permute(0, 3, 1, 2).float())[0]
+    assert float((flows[2] - flows[3]).abs().max()) > 0.01
+    graphs = {looks: onnx.load(file).graph for looks, file in files.items()}
+    assert sum(node.op_type == "GridSample" for node in graphs[3].node) == 2
+    weights = {looks: constants(graph) for looks, graph in graphs.items()}
+    assert all(len(values) == len(set(values)) for values in weights.values())
+    assert sum(map(len, weights[3])) < 1.01 * sum(map(len, weights[2]))
+
+
+def constants(graph: onnx.GraphProto) -> list[bytes]:
+    """Type, shape and content of a graph's constants."""
+    arrays = map(onnx.numpy_helper.to_array, graph.initializer)
+    return [f"{array.dtype}{array.shape}".encode() + array.tobytes() for array in arrays]

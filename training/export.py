@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +42,14 @@ class ContractNetwork(nn.Module):
         return self.network(image.permute(0, 3, 1, 2).float())[: len(OUTPUTS)]
 
 
-def load_network(checkpoint: Path, focal_px: float | None = None) -> FlowDepthNetwork:
+def load_network(
+    checkpoint: Path, focal_px: float | None = None, looks: int | None = None
+) -> FlowDepthNetwork:
     """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions; for views of
-    `focal_px`, None for those it learnt from."""
+    `focal_px`, None for those it learnt from; looking so many times, None for as often as it did then."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network = FlowDepthNetwork(NetworkConfig(**state["network"]))
+    config = NetworkConfig(**state["network"])
+    network = FlowDepthNetwork(replace(config, looks=looks or config.looks))
     network.load_state_dict(averaged_weights(state, focal_px))
     fold_batch_norms(network.eval())
     return network
@@ -204,6 +208,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
     parser.add_argument("--weights", type=Path, help="also keep the averaged weights here, to go on from")
     parser.add_argument(
+        "--looks",
+        type=int,
+        choices=range(2, 10),
+        metavar="N",
+        help="how often to look, if not as often as in training",
+    )
+    parser.add_argument(
         "--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it"
     )
 
@@ -215,7 +226,7 @@ def run(arguments: argparse.Namespace) -> int:
     calibration = dict(UNCALIBRATED)
     if arguments.calibration:
         calibration |= json.loads(arguments.calibration.read_text())
-    network = load_network(arguments.checkpoint, arguments.focal_px)
+    network = load_network(arguments.checkpoint, arguments.focal_px, arguments.looks)
     entries = contract_metadata(arguments.focal_px, calibration, arguments.training_run)
     export_onnx(network, arguments.output, size, entries)
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
