@@ -63,8 +63,10 @@ class SequenceSolver:
         solver: Solver,
         options: EstimatorOptions,
         correlation_px: float | None = None,
+        independent_fraction: float | None = None,
     ) -> None:
-        """correlation_px: how far apart points share their errors, None for the model's own."""
+        """correlation_px: how far apart points share their errors, independent_fraction: the share of them that err
+        independently, which says how many are used; None for the model's own."""
         spec = network.spec
         self._network = network
         self._solver = solver
@@ -80,7 +82,8 @@ class SequenceSolver:
         self._calibration = Calibration(
             spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, spec.min_blur_px
         )
-        self._maximum = options.solver.sample_size(spec.independent_fraction, self._x.size)
+        fraction = spec.independent_fraction if independent_fraction is None else independent_fraction
+        self._maximum = options.solver.sample_size(fraction, self._x.size)
         self._correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
         self.report_scale = REPORT_WIDTH / spec.width
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,16 @@ class Case:
     depth_offset: float
 
 
-def collect(network: FlowDepthNetwork, folders: list[Path], correlation_px: float) -> list[Case]:
-    """Predict every frame of the sequences (with exposure and truth) once."""
+def collect(
+    network: FlowDepthNetwork, folders: list[Path], correlation_px: float, fraction: float
+) -> list[Case]:
+    """Predict every frame of the sequences (with exposure and truth) once; points as many as this fraction asks for."""
     cases = []
     for folder in folders:
         sequence = Sequence.load(folder)
-        solver = SequenceSolver(sequence.camera, network, Solver.DEFAULT, EstimatorOptions(), correlation_px)
+        solver = SequenceSolver(
+            sequence.camera, network, Solver.DEFAULT, EstimatorOptions(), correlation_px, fraction
+        )
         for frame, truth in zip(sequence.frames, sequence.truth, strict=True):
             if frame.exposure_s is None or not np.isfinite(truth).all():
                 continue
@@ -84,13 +89,19 @@ def squared_distances(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray
     return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
 
 
-def fit(cases: list[Case], min_blur_px: float, fractions: Iterable[float]) -> dict:
-    """The calibration with the best robust Gaussian likelihood over the fractions."""
+def depth_scale_sigma(cases: list[Case]) -> float:
+    """Robust standard deviation of the error of the scale of depth; 0.15 where no frame has depth."""
     offsets = np.array([case.depth_offset for case in cases])
     known = offsets[np.isfinite(offsets)]
-    depth_sigma = float(1.4826 * np.median(np.abs(known))) if known.size else 0.15
+    return float(1.4826 * np.median(np.abs(known))) if known.size else 0.15
+
+
+def fit(cases_of: Callable[[float], list[Case]], min_blur_px: float, fractions: Iterable[float]) -> dict:
+    """The calibration with the best robust Gaussian likelihood over the fractions, each on its own cases."""
     best: dict = {}
     for fraction in fractions:
+        cases = cases_of(fraction)
+        depth_sigma = depth_scale_sigma(cases)
         plain = Calibration(fraction, (1.0,) * 6, depth_sigma, min_blur_px)
         errors, covariances = errors_and_covariances(cases, plain)
         scales = axis_scales(errors, covariances)
@@ -145,12 +156,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit and write."""
     network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
-    cases = collect(network, arguments.sequences, arguments.correlation_px)
-    calibration = fit(cases, arguments.min_blur_px, arguments.fractions)
+    cases_of = partial(collect, network, arguments.sequences, arguments.correlation_px)
+    calibration = fit(cases_of, arguments.min_blur_px, arguments.fractions)
     calibration["error_correlation_px"] = arguments.correlation_px
     network.close()
     arguments.output.write_text(json.dumps(calibration, indent=1) + "\n")
     if arguments.write:
         write_calibration(arguments.model, calibration)
-    print(f"{arguments.output}: {calibration} from {len(cases)} frames")
+    print(f"{arguments.output}: {calibration}")
     return 0

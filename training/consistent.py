@@ -47,15 +47,15 @@ def consistent(q: Tensor, log_sigma: Tensor) -> Tensor:
     length, variance = length_of(q), torch.exp(2 * log_sigma)
     weight = INDEPENDENT / (variance * (length * length + variance + FLOOR_PX2))
     weighted = fields * weight.flatten(1).repeat(1, 2)[:, None]
-    right = weighted @ (q * length).flatten(1)[..., None]
-    square = solve(weighted @ fields.T + information, right).transpose(1, 2) @ fields
-    square = square.view(-1, 2, rows, columns)
+    right = (weighted * (q * length).flatten(1)[:, None]).sum(dim=2, keepdim=True)
+    normal = (weighted[:, :, None] * fields).sum(dim=3) + information
+    square = (solve(normal, right) * fields).sum(dim=1).view(-1, 2, rows, columns)
     return square / torch.sqrt(length_of(square))
 
 
 def solve(normal: Tensor, right: Tensor) -> Tensor:
     """x [B,n,1] of normal [B,n,n] x = right [B,n,1], normal symmetric positive definite: by elimination, in operations that every
-    runtime has."""
+    runtime has and, matrix products being rounded to ten bits on GPUs, that keep their precision."""
     size = int(normal.shape[-1])
     scale = torch.diagonal(normal, dim1=1, dim2=2)[..., None] ** -0.5
     system = torch.cat((normal * scale * scale.transpose(1, 2), right * scale), dim=2)
@@ -63,5 +63,5 @@ def solve(normal: Tensor, right: Tensor) -> Tensor:
         row = system[:, pivot : pivot + 1]
         row = row / row[..., pivot : pivot + 1]
         unit = torch.eye(size, device=normal.device)[:, pivot : pivot + 1]
-        system = system - (system[..., pivot : pivot + 1] - unit) @ row
+        system = system - (system[..., pivot : pivot + 1] - unit) * row
     return system[..., size:] * scale

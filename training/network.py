@@ -1,4 +1,4 @@
-"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, more of them along the flow it found."""
+"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, further ones along the flow it found."""
 
 from __future__ import annotations
 
