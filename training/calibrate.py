@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.estimator import EstimatorOptions
 from blur_imu_ros.motion_points import MotionPoints
-from blur_imu_ros.network import FlowDepthNetwork, Provider
+from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from blur_imu_ros.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.velocity import Calibration, solve_velocity
@@ -29,35 +31,50 @@ COVERAGE = 0.90
 
 @dataclass(frozen=True)
 class Case:
-    """One validation frame ready to be solved: truth [6], and the log ratio of true to predicted inverse depth."""
+    """One validation frame: what the network says of it, truth [6], and the log ratio of true to predicted inverse depth."""
 
-    points: MotionPoints
+    camera: CameraModel
+    prediction: Prediction
     exposure_s: float
     truth: np.ndarray
     depth_offset: float
 
 
-def collect(
-    network: FlowDepthNetwork, folders: list[Path], correlation_px: float, fraction: float
-) -> list[Case]:
-    """Predict every frame of the sequences (with exposure and truth) once; points as many as this fraction asks for."""
+def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
+    """Predict every frame of the sequences (with exposure and truth) once."""
     cases = []
     for folder in folders:
         sequence = Sequence.load(folder)
-        solver = SequenceSolver(
-            sequence.camera, network, Solver.DEFAULT, EstimatorOptions(), correlation_px, fraction
-        )
+        solver = SequenceSolver(sequence.camera, network, Solver.DEFAULT, EstimatorOptions())
         for frame, truth in zip(sequence.frames, sequence.truth, strict=True):
             if frame.exposure_s is None or not np.isfinite(truth).all():
                 continue
             prediction = solver.predict(read_image(frame.image))
-            points = solver.prepare(prediction).points
-            assert points is not None
             offset = np.nan
             if frame.depth is not None:
                 offset = depth_offset(solver, prediction.inverse_depth, read_depth(frame.depth))
-            cases.append(Case(points, frame.exposure_s, truth, offset))
+            # The next prediction overwrites this one's buffers.
+            own = copy.deepcopy(prediction)
+            cases.append(Case(sequence.camera, own, frame.exposure_s, truth, offset))
     return cases
+
+
+def points_of(
+    cases: list[Case], network: FlowDepthNetwork, correlation_px: float, fraction: float
+) -> list[MotionPoints]:
+    """What each case is solved from: as many points as the product takes where this fraction of them errs independently."""
+    solvers: dict[object, SequenceSolver] = {}
+    points = []
+    for case in cases:
+        key = case.camera.cache_key()
+        if key not in solvers:
+            solvers[key] = SequenceSolver(
+                case.camera, network, Solver.DEFAULT, EstimatorOptions(), correlation_px, fraction
+            )
+        prepared = solvers[key].prepare(case.prediction).points
+        assert prepared is not None
+        points.append(prepared)
+    return points
 
 
 def depth_offset(solver: SequenceSolver, inverse_depth: np.ndarray, depth_m: np.ndarray) -> float:
@@ -66,11 +83,13 @@ def depth_offset(solver: SequenceSolver, inverse_depth: np.ndarray, depth_m: np.
     return float(np.log(true / (np.median(inverse_depth) / solver.view.depth_scale)))
 
 
-def errors_and_covariances(cases: list[Case], calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+def errors_and_covariances(
+    cases: list[Case], points: list[MotionPoints], calibration: Calibration
+) -> tuple[np.ndarray, np.ndarray]:
     """Errors [n,6] against the nearer of plus and minus truth, and covariances [n,6,6]."""
     errors, covariances = [], []
-    for case in cases:
-        solution = solve_velocity(case.points, case.exposure_s, calibration, EstimatorOptions().solver)
+    for case, measured in zip(cases, points, strict=True):
+        solution = solve_velocity(measured, case.exposure_s, calibration, EstimatorOptions().solver)
         sign = 1.0 if solution.twist[:3] @ case.truth[:3] >= 0 else -1.0
         errors.append(sign * solution.twist - case.truth)
         covariances.append(solution.covariance)
@@ -96,14 +115,18 @@ def depth_scale_sigma(cases: list[Case]) -> float:
     return float(1.4826 * np.median(np.abs(known))) if known.size else 0.15
 
 
-def fit(cases_of: Callable[[float], list[Case]], min_blur_px: float, fractions: Iterable[float]) -> dict:
-    """The calibration with the best robust Gaussian likelihood over the fractions, each on its own cases."""
+def fit(
+    cases: list[Case],
+    points_for: Callable[[float], list[MotionPoints]],
+    min_blur_px: float,
+    fractions: Iterable[float],
+) -> dict:
+    """The calibration with the best robust Gaussian likelihood over the fractions; points_for: the cases' points for one."""
+    depth_sigma = depth_scale_sigma(cases)
     best: dict = {}
     for fraction in fractions:
-        cases = cases_of(fraction)
-        depth_sigma = depth_scale_sigma(cases)
         plain = Calibration(fraction, (1.0,) * 6, depth_sigma, min_blur_px)
-        errors, covariances = errors_and_covariances(cases, plain)
+        errors, covariances = errors_and_covariances(cases, points_for(fraction), plain)
         scales = axis_scales(errors, covariances)
         widened = covariances * np.sqrt(scales)[:, None] * np.sqrt(scales)
         distances = squared_distances(errors, widened)
@@ -156,12 +179,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit and write."""
     network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
-    cases_of = partial(collect, network, arguments.sequences, arguments.correlation_px)
-    calibration = fit(cases_of, arguments.min_blur_px, arguments.fractions)
+    cases = collect(network, arguments.sequences)
+    points_for = partial(points_of, cases, network, arguments.correlation_px)
+    calibration = fit(cases, points_for, arguments.min_blur_px, arguments.fractions)
     calibration["error_correlation_px"] = arguments.correlation_px
     network.close()
     arguments.output.write_text(json.dumps(calibration, indent=1) + "\n")
     if arguments.write:
         write_calibration(arguments.model, calibration)
-    print(f"{arguments.output}: {calibration}")
+    print(f"{arguments.output}: {calibration} from {len(cases)} frames")
     return 0

@@ -57,11 +57,11 @@ def solve(normal: Tensor, right: Tensor) -> Tensor:
     """x [B,n,1] of normal [B,n,n] x = right [B,n,1], normal symmetric positive definite: by elimination, in operations that every
     runtime has and, matrix products being rounded to ten bits on GPUs, that keep their precision."""
     size = int(normal.shape[-1])
+    units = torch.eye(size, device=normal.device)
     scale = torch.diagonal(normal, dim1=1, dim2=2)[..., None] ** -0.5
     system = torch.cat((normal * scale * scale.transpose(1, 2), right * scale), dim=2)
     for pivot in range(size):
         row = system[:, pivot : pivot + 1]
         row = row / row[..., pivot : pivot + 1]
-        unit = torch.eye(size, device=normal.device)[:, pivot : pivot + 1]
-        system = system - (system[..., pivot : pivot + 1] - unit) * row
+        system = system - (system[..., pivot : pivot + 1] - units[:, pivot : pivot + 1]) * row
     return system[..., size:] * scale

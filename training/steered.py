@@ -17,16 +17,22 @@ from training.measurement import length_of
 from training.patches import FlowPatches
 
 
+def seen_along(vector: Tensor, direction: Tensor) -> Tensor:
+    """Components of a double-angle vector [B,2,h,w] along a direction of unit length, [B,2,h,w] or [1,2,h,w], and across it."""
+    u, v = vector.split(1, dim=1)
+    cos, sin = direction.split(1, dim=1)
+    return torch.cat((u * cos + v * sin, v * cos - u * sin), dim=1)
+
+
 def about_centre(direction: Tensor) -> Tensor:
     """Double-angle direction [B,2,h,w] seen from the picture's middle, and how far from there [B,3,h,w]: roll goes around it."""
     rows, columns = (int(n) for n in direction.shape[-2:])
     y = torch.arange(rows, dtype=torch.float32, device=direction.device)[:, None] - (rows - 1) / 2
     x = torch.arange(columns, dtype=torch.float32, device=direction.device) - (columns - 1) / 2
     square = (x * x + y * y).clamp(min=1e-3)
-    cos, sin = (x * x - y * y) / square, 2 * x * y / square
-    u, v = direction[:, :1], direction[:, 1:]
-    far = (torch.sqrt(square) / 8 - 1).expand_as(u)
-    return torch.cat((u * cos + v * sin, v * cos - u * sin, far), dim=1)
+    outward = torch.stack(((x * x - y * y) / square, 2 * x * y / square))[None]
+    far = (torch.sqrt(square) / 8 - 1).expand_as(direction[:, :1])
+    return torch.cat((seen_along(direction, outward), far), dim=1)
 
 
 def disturbed(q: Tensor) -> Tensor:
@@ -108,12 +114,6 @@ class SteeredReader(nn.Module):
         whole = (energy * strength).mean(dim=(2, 3), keepdim=True) / strength.mean(dim=(2, 3), keepdim=True)
         return [torch.log(energies + self.FLOOR) for energies in (energy, near, whole.expand_as(energy))]
 
-    def _differing(self, read: Tensor, steer: Tensor, length: Tensor, direction: Tensor) -> Tensor:
-        """By how many lengths [B,2,h,w] what was read differs from the one turn, along it and across."""
-        u, v = ((read - steer) / length).split(1, dim=1)
-        cos, sin = direction.split(1, dim=1)
-        return torch.cat((u * cos + v * sin, v * cos - u * sin), dim=1).clamp(-self.FARTHEST, self.FARTHEST)
-
     def _normed(self, features: Tensor, again: bool) -> Tensor:
         """Of a look that is not the second the norm learns nothing: its statistics are those of one kind of reading."""
         norm = self.norm
@@ -131,7 +131,7 @@ class SteeredReader(nn.Module):
             steer = consistent(read, doubt)
             raw, length, direction = self.steering(steer)
             energy, contrast = self.energies(luma, length, direction)
-            differing = self._differing(read, steer, length, direction)
+            differing = seen_along((read - steer) / length, direction).clamp(-self.FARTHEST, self.FARTHEST)
             first = (contrast, torch.log(length), torch.log(raw + 0.3), doubt, differing)
             features = (*self.evidence(energy, contrast), *first, direction, about_centre(direction))
             features = self._normed(torch.cat(features, dim=1), again)

@@ -84,9 +84,9 @@ def batch_loss(
         "depth": depth_loss(batch.labels, *depth),
     }
     total = config.first_look_weight * losses["first"] + config.depth_weight * losses["depth"]
+    weights = {"flow": 1.0, "velocity": config.velocity_weight, "covariance": config.covariance_weight}
     for number, look in enumerate(looks):
         found = look_losses(batch, look, depth, with_velocity)
-        weights = {"flow": 1.0, "velocity": config.velocity_weight, "covariance": config.covariance_weight}
         share = config.earlier_weight if number else 1.0
         total = total + share * sum(weights[name] * value for name, value in found.items())
         if number == 0:
