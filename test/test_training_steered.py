@@ -51,7 +51,7 @@ def test_all_sizes_lie_beside_each_other():
 @pytest.mark.parametrize("length", [3.0, 8.0, 12.0, 30.0, 50.0])
 @pytest.mark.parametrize("angle", [0.0, 0.5, 1.4, -0.7])
 def test_a_patch_lies_along_the_flow(length: float, angle: float):
-    reader = SteeredReader(width=8)
+    reader = SteeredReader(4, width=8)
     _, scale, direction = reader.steering(steady(length, angle))
     y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
     patches = reader.patches((0.5 * x + 0.2 * y).float()[None, None], scale, direction)
@@ -70,7 +70,7 @@ def test_a_patch_lies_along_the_flow(length: float, angle: float):
 
 @pytest.mark.parametrize("length", [12, 24, 40])
 def test_waves_that_fit_into_the_flow_are_lost(length: int):
-    reader = SteeredReader(width=8)
+    reader = SteeredReader(4, width=8)
     energy, _ = reader.energies(blurred_noise(length), *reader.steering(steady(length, 0.0))[1:])
     # Waves straight along the flow: the middle one of seven across, twelve along.
     straight = energy[0, 36:48].mean(dim=(1, 2)).detach()
@@ -87,7 +87,7 @@ def test_waves_that_fit_into_the_flow_are_lost(length: int):
 
 
 def test_a_picture_turned_with_its_flow_shows_the_same():
-    reader = SteeredReader(width=8)
+    reader = SteeredReader(4, width=8)
     luma = blurred_noise(20)[..., :HEIGHT]
     upright, _ = reader.energies(luma, *reader.steering(steady(20.0, 0.0, 6, 6))[1:])
     turned, _ = reader.energies(luma.rot90(-1, (2, 3)), *reader.steering(steady(20.0, math.pi / 2, 6, 6))[1:])
@@ -95,35 +95,38 @@ def test_a_picture_turned_with_its_flow_shows_the_same():
 
 
 def test_untrained_it_leaves_the_flow_of_a_turn():
-    reader = SteeredReader().eval()
+    reader = SteeredReader(4).eval()
+    seen = torch.rand((1, 4, HEIGHT // 16, WIDTH // 16))
     quiet = torch.zeros((1, 1, HEIGHT // 16, WIDTH // 16))
     turn = consistent(steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16), quiet)
     with torch.no_grad():
-        better, log_sigma = reader(blurred_noise(20), turn, quiet)
+        better, log_sigma = reader(blurred_noise(20), turn, quiet, seen)
     assert float(length_of(better - turn).mean()) < 0.2
     assert log_sigma.shape == quiet.shape
 
 
 def test_untrained_it_mends_what_no_turn_explains():
-    reader = SteeredReader().eval()
+    reader = SteeredReader(4).eval()
+    seen = torch.rand((1, 4, HEIGHT // 16, WIDTH // 16))
     quiet = torch.zeros((1, 1, HEIGHT // 16, WIDTH // 16))
     turn = consistent(steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16), quiet)
     read = turn + 4 * torch.randn(turn.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        better, _ = reader(blurred_noise(20), read, quiet)
+        better, _ = reader(blurred_noise(20), read, quiet, seen)
     assert float(length_of(better - turn).mean()) < 0.7 * float(length_of(read - turn).mean())
 
 
 def test_it_learns_to_mend_a_wrong_gain():
     torch.manual_seed(0)
-    reader = SteeredReader(width=16).eval()
+    reader = SteeredReader(4, width=16).eval()
     optimiser = torch.optim.Adam(reader.parameters(), lr=3e-3)
     lengths = (10, 16, 24, 36)
     pictures = torch.cat([blurred_noise(length, seed=length) for length in lengths])
     truth = torch.cat([steady(length, 0.0, HEIGHT // 16, WIDTH // 16) for length in lengths])
+    seen = torch.zeros((4, 4, HEIGHT // 16, WIDTH // 16))
 
     def error(gain: torch.Tensor) -> torch.Tensor:
-        better, _ = reader(pictures, gain.view(-1, 1, 1, 1) * truth, torch.zeros_like(truth[:, :1]))
+        better, _ = reader(pictures, gain.view(-1, 1, 1, 1) * truth, torch.zeros_like(truth[:, :1]), seen)
         return (length_of(better - truth) / length_of(truth)).mean()
 
     held_out = torch.tensor([0.75, 1.3, 0.8, 1.25])

@@ -23,6 +23,8 @@ from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
 OPSET = 17
 MAX_FLOW_DIFFERENCE_PX, MAX_DEPTH_DIFFERENCE = 1e-3, 1e-3
+# Weights of so many values are kept in 16 bits.
+LARGE = 4096
 UNCALIBRATED = {
     "independent_fraction": 0.003,
     "covariance_scale": [1.0] * 6,
@@ -55,6 +57,14 @@ def load_network(
     return network
 
 
+@torch.no_grad()
+def round_weights(network: nn.Module) -> None:
+    """Round large weights to what 16 bits hold, so that the file may keep them so."""
+    for weights in network.parameters():
+        if weights.numel() >= LARGE:
+            weights.copy_(weights.half())
+
+
 def write_weights(checkpoint: Path, path: Path) -> None:
     """The averaged weights of a checkpoint in half precision: small enough to keep, and what `train --start-from` takes."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -84,6 +94,7 @@ def export_onnx(
     )  # fmt: skip
     model = fold_constants(temporary)
     shorten(model.graph)
+    pack(model.graph)
     onnx.helper.set_model_props(model, entries)
     onnx.save(model, temporary)
     os.replace(temporary, path)
@@ -128,6 +139,24 @@ def shorten(graph: onnx.GraphProto) -> None:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
     del graph.value_info[:]
+
+
+def pack(graph: onnx.GraphProto) -> None:
+    """Keep large constants in 16 bits where that changes none of their values: half the file. Runtimes widen them once, as they
+    load it."""
+    widened = []
+    for constant in graph.initializer:
+        value = onnx.numpy_helper.to_array(constant)
+        if value.dtype == np.float32 and value.size >= LARGE:
+            with np.errstate(over="ignore"):
+                half = value.astype(np.float16)
+            if np.array_equal(half.astype(np.float32), value):
+                packed = f"{constant.name}.half"
+                widened.append(onnx.helper.make_node("Cast", [packed], [constant.name], to=onnx.TensorProto.FLOAT))
+                constant.CopyFrom(onnx.numpy_helper.from_array(half, packed))
+    nodes = [*widened, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[float, float]:
@@ -227,6 +256,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibration:
         calibration |= json.loads(arguments.calibration.read_text())
     network = load_network(arguments.checkpoint, arguments.focal_px, arguments.looks)
+    round_weights(network)
     entries = contract_metadata(arguments.focal_px, calibration, arguments.training_run)
     export_onnx(network, arguments.output, size, entries)
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)

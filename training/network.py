@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from training import canonical
 from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
-from training.steered import SteeredReader, disturbed
+from training.steered import SteeredReader, silent
 
 FLOW_SCALE_PX = 16.0
 
@@ -61,12 +61,6 @@ class LocalProducts(nn.Module):
         return self.norm(a * b)
 
 
-def zero_weights(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer, saying nothing until it has learnt to."""
-    nn.init.zeros_(layer.weight)
-    return layer
-
-
 def bounded(x: Tensor, low: float, high: float) -> Tensor:
     """x within its bounds; the gradient passes beyond them too, or what once went there would stay. Exported as a plain clamp."""
     return x + (x.clamp(low, high) - x).detach() if torch.is_grad_enabled() else x.clamp(low, high)
@@ -90,14 +84,14 @@ class FlowDepthNetwork(nn.Module):
             inputs = width
         self.entries, self.stages = nn.ModuleList(entries), nn.ModuleList(stages)
         self.context = nn.Sequential(
-            nn.Conv2d(inputs, inputs, 1), nn.ReLU(), zero_weights(nn.Conv2d(inputs, inputs, 1))
+            nn.Conv2d(inputs, inputs, 1), nn.ReLU(), silent(nn.Conv2d(inputs, inputs, 1))
         )
         upper = widths[1:]
         self.lateral = nn.ModuleList(conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper))
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
         self.flow_head = self._head(upper[0], 3)
         self.depth_head = self._head(upper[0], 2)
-        self.second_look = SteeredReader()
+        self.second_look = SteeredReader(upper[0])
 
     @staticmethod
     def _head(width: int, outputs: int) -> nn.Sequential:
@@ -110,12 +104,12 @@ class FlowDepthNetwork(nn.Module):
         """The four outputs; after them each look's flow and ln sigma, the last look's first, as means: what likelihood judges."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             luma = luma_of(image)
-        q, log_sigma, *depth = self.first_look(image, luma)
-        means = (q, log_sigma)
-        # Learns to mend other errors than those that the first look makes of pictures it knows.
-        read = (disturbed(q.detach()) if self.training else q, log_sigma)
+        seen = self.features(image, luma)
+        q, log_sigma, *depth = self.first_look(seen)
+        means, seen = (q, log_sigma), seen.detach()
+        read = (q, log_sigma)
         for number in range(1, self.config.looks):
-            read = self.second_look(luma, *(part.detach() for part in read), again=number > 1)
+            read = self.second_look(luma, *(part.detach() for part in read), seen, again=number > 1)
             means = (*read, *means)
         return *measurement(*means[:2]), *depth, *means
 
@@ -131,7 +125,8 @@ class FlowDepthNetwork(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
 
-    def first_look(self, image: Tensor, luma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def features(self, image: Tensor, luma: Tensor) -> Tensor:
+        """What both heads read, [B,C,h,w]."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             planes, energies = normalised_input(image, luma), self.energies(luma)
         x = self.stem(planes)
@@ -148,7 +143,11 @@ class FlowDepthNetwork(nn.Module):
         for level in reversed(range(len(self.merge))):
             lifted = F.interpolate(self.lateral[level](x), scale_factor=2, mode="nearest")
             x = self.merge[level](F.relu(features[level + 1] + lifted))
-        flow, depth = self.flow_head(x).float(), self.depth_head(x).float()
+        return x
+
+    def first_look(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Flow, ln sigma, inverse depth and ln sigma from the features."""
+        flow, depth = self.flow_head(seen).float(), self.depth_head(seen).float()
         inverse_depth = torch.exp(bounded(depth[:, :1], -4, 3)) * 0.5
         flow_log_sigma = flow[:, 2:].clamp(-4, 4)
         depth_log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0

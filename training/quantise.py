@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training.batches import Shards
-from training.export import OUTPUTS, write_manifest_entry
+from training.export import OUTPUTS, fold_constants, write_manifest_entry
 
 FLOAT_LAYERS = (
     "/energies/",
@@ -42,8 +43,10 @@ class SampleReader(CalibrationDataReader):
 def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
     """Write the eight-bit network; its metadata is that of the source."""
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
+        widened, prepared = Path(folder) / "widened.onnx", Path(folder) / "prepared.onnx"
+        shutil.copy(source, widened)
+        onnx.save(fold_constants(widened), widened)
+        quant_pre_process(str(widened), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
         chosen = eight_bit_layers(onnx.load(prepared).graph)
         quantize_static(
             str(prepared), str(target), SampleReader(images), quant_format=QuantFormat.QDQ, per_channel=True,

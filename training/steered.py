@@ -3,7 +3,8 @@
 Blurred along its flow, a picture has lost the waves that fit into the flow's length once, twice, three times. In a patch turned
 into the flow's direction and scaled to its length those gaps lie in the same places for every motion: where they are found
 instead tells by how much the reading was too long, too short or turned. All patches lie along the flow of one turn of the camera
-(consistent.py), so that what few of them show can be held against all.
+(consistent.py), so that what few of them show can be held against all. What there is in a place, a lamp, an edge or a bare wall,
+the features of the first look say.
 """
 
 from __future__ import annotations
@@ -35,22 +36,12 @@ def about_centre(direction: Tensor) -> Tensor:
     return torch.cat((seen_along(direction, outward), far), dim=1)
 
 
-def disturbed(q: Tensor) -> Tensor:
-    """A first reading as it might have been, of another gain and direction, in part common to the image."""
-    batch, _, rows, columns = q.shape
-
-    def errors(common: float, local: float) -> Tensor:
-        smooth = F.interpolate(
-            torch.randn(batch, 1, 4, 5, device=q.device), size=(rows, columns), mode="bicubic"
-        )
-        return common * torch.randn(batch, 1, 1, 1, device=q.device) + local * smooth
-
-    some = 0.8 * (torch.rand(batch, 1, 1, 1, device=q.device) < 0.7)
-    turn = 2 * errors(0.15, 0.15) * some
-    cos, sin = torch.cos(turn), torch.sin(turn)
-    turned = torch.cat((cos * q[:, :1] - sin * q[:, 1:], sin * q[:, :1] + cos * q[:, 1:]), dim=1)
-    few = 2.4 * (torch.rand(batch, 1, 1, 1, device=q.device) < 0.3)
-    return turned * torch.exp(errors(0.3, 0.2) * some) + few * torch.randn(batch, 2, 1, 1, device=q.device)
+def silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer, adding nothing until it has learnt to."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 class SteeredReader(nn.Module):
@@ -65,7 +56,7 @@ class SteeredReader(nn.Module):
     # What was read differs from the one turn by no more than so many lengths.
     FARTHEST = 4.0
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self, context: int, width: int = 128) -> None:
         super().__init__()
         self.patches = FlowPatches()
         self.projection = nn.Parameter(self.patches.waves())
@@ -73,21 +64,23 @@ class SteeredReader(nn.Module):
         features = 3 * waves + 11
         self.norm = nn.BatchNorm2d(features, momentum=0.03)
         self.mix = nn.Sequential(nn.Conv2d(features, width, 1), nn.ReLU())
-        self.whole = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
-        nn.init.zeros_(self.whole[2].weight)
+        self.context = silent(nn.Conv2d(context, width, 1))
+        self.whole = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), silent(nn.Conv2d(width, width, 1)))
         self.around = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
+        )
+        self.neighbours = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), silent(nn.Conv2d(width, width, 3, padding=1))
+        )
+        self.whole_again = nn.Sequential(
+            nn.Conv2d(width, width, 1), nn.ReLU(), silent(nn.Conv2d(width, width, 1))
         )
         self.beyond = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=2, dilation=2),
             nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=2, dilation=2),
+            silent(nn.Conv2d(width, width, 3, padding=2, dilation=2)),
         )
-        nn.init.zeros_(self.beyond[2].weight)
-        nn.init.zeros_(self.beyond[2].bias)
-        self.answer = nn.Conv2d(width, 4, 1)
-        nn.init.zeros_(self.answer.weight)
-        nn.init.zeros_(self.answer.bias)
+        self.answer = silent(nn.Conv2d(width, 4, 1))
 
     def steering(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Length of q [B,1,h,w], the length that patches are scaled to, and the direction [B,2,h,w] they are turned to."""
@@ -123,9 +116,9 @@ class SteeredReader(nn.Module):
         )  # fmt: skip
 
     def forward(
-        self, luma: Tensor, q: Tensor, log_sigma: Tensor, again: bool = False
+        self, luma: Tensor, q: Tensor, log_sigma: Tensor, seen: Tensor, again: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """again: q is what this reader itself has read."""
+        """seen [B,context,h,w]: features of the first look; again: q is what this reader itself has read."""
         with torch.autocast(luma.device.type, enabled=False):
             read, doubt = F.avg_pool2d(q, self.CELLS), F.avg_pool2d(log_sigma, self.CELLS)
             steer = consistent(read, doubt)
@@ -135,9 +128,11 @@ class SteeredReader(nn.Module):
             first = (contrast, torch.log(length), torch.log(raw + 0.3), doubt, differing)
             features = (*self.evidence(energy, contrast), *first, direction, about_centre(direction))
             features = self._normed(torch.cat(features, dim=1), again)
-        x = self.mix(features)
+        x = self.mix(features) + self.context(F.avg_pool2d(seen, self.CELLS))
         x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
         x = x + self.around(x)
+        x = x + self.neighbours(F.relu(x))
+        x = x + self.whole_again(x.mean(dim=(2, 3), keepdim=True))
         answer = self.answer(x + self.beyond(x)).float()
         # How far what was read in a place is believed rather than the turn that all agree on.
         local = torch.sigmoid(answer[:, 3:])

@@ -25,7 +25,7 @@ from training.pictures import write_sheet
 from training.validate import validate
 
 # Where a network may have more layers than the one it starts from.
-GROWN = ("stages.", "second_look.beyond.")
+GROWN = ("stages.", *(f"second_look.{part}." for part in ("context", "neighbours", "whole_again", "beyond")))
 
 
 @dataclass(frozen=True)
