@@ -116,6 +116,24 @@ def test_untrained_it_mends_what_no_turn_explains():
     assert float(length_of(better - turn).mean()) < 0.7 * float(length_of(read - turn).mean())
 
 
+def test_it_learns_to_use_what_the_first_look_saw():
+    torch.manual_seed(0)
+    reader = SteeredReader(4, width=8).eval()
+    rows, columns = HEIGHT // 16, WIDTH // 16
+    turn, quiet = steady(20.0, 0.0, rows, columns), torch.zeros((1, 1, rows, columns))
+
+    def sigma(seen: float) -> torch.Tensor:
+        return reader(blurred_noise(20), turn, quiet, torch.full((1, 4, rows, columns), seen))[1].mean()
+
+    assert float(sigma(0.0)) == float(sigma(1.0))
+    optimiser = torch.optim.Adam(reader.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimiser.zero_grad()
+        ((sigma(1.0) - 1) ** 2 + (sigma(0.0) - 2) ** 2).backward()
+        optimiser.step()
+    assert float(sigma(1.0)) < float(sigma(0.0)) - 0.5
+
+
 def test_it_learns_to_mend_a_wrong_gain():
     torch.manual_seed(0)
     reader = SteeredReader(4, width=16).eval()

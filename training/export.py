@@ -152,7 +152,9 @@ def pack(graph: onnx.GraphProto) -> None:
                 half = value.astype(np.float16)
             if np.array_equal(half.astype(np.float32), value):
                 packed = f"{constant.name}.half"
-                widened.append(onnx.helper.make_node("Cast", [packed], [constant.name], to=onnx.TensorProto.FLOAT))
+                widened.append(
+                    onnx.helper.make_node("Cast", [packed], [constant.name], to=onnx.TensorProto.FLOAT)
+                )
                 constant.CopyFrom(onnx.numpy_helper.from_array(half, packed))
     nodes = [*widened, *graph.node]
     del graph.node[:]

@@ -22,8 +22,6 @@ WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 NEAREST_M, MEDIAN_M = 0.35, (0.6, 5.0)
 # Share of views that a camera in motion has turned away from what it was held at, and by how much per axis (rad, m).
 GLANCES, GLANCE = 0.6, (0.4, 0.1)
-# Share of views that show the least texture among so many that a camera was turned to: what is hardest to read.
-PLAIN, PLAIN_OF = 0.5, 4
 PROBE_SHRINK = 8
 TRIES = 25
 GREY = 0.18
@@ -113,10 +111,7 @@ def room_views(
     room = build_room(pack, index, seed)
     renderer.load(room.scene)
     for pose in camera_poses(room, renderer, rng, count):
-        if rng.random() < PLAIN:
-            yield plainest(renderer, [glanced_away(pose, room, renderer, rng) for _ in range(PLAIN_OF)])
-        else:
-            yield glanced_away(pose, room, renderer, rng) if rng.random() < GLANCES else pose
+        yield glanced_away(pose, room, renderer, rng) if rng.random() < GLANCES else pose
 
 
 def camera_poses(room: Room, renderer: Renderer, rng: np.random.Generator, count: int) -> list[np.ndarray]:
@@ -144,16 +139,6 @@ def glanced_away(pose: np.ndarray, room: Room, renderer: Renderer, rng: np.rando
         if not _inside_something(room, turned[:3, 3]) and _clear(_probe(renderer, turned)):
             return turned
     return pose
-
-
-def plainest(renderer: Renderer, poses: list[np.ndarray]) -> np.ndarray:
-    """The pose whose view has the least texture."""
-
-    def texture(pose: np.ndarray) -> float:
-        grey = np.sqrt(renderer.render(pose, 80.0, 128, 96)[0].mean(axis=2))
-        return float(np.abs(np.diff(grey, axis=0)).mean() / grey.mean())
-
-    return min(poses, key=texture)
 
 
 def _probe(renderer: Renderer, pose: np.ndarray) -> np.ndarray:

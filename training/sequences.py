@@ -15,7 +15,7 @@ from blur_imu_ros.sequence_writer import SequenceWriter
 from training.asset_split import Split
 from training.blur import View, integrate_exposure
 from training.keyframe import KeyFrame, encode_linear
-from training.keyframes import camera_poses, plainest
+from training.keyframes import camera_poses
 from training.motion import ExposureMotion
 from training.pack import Pack
 from training.renderer import Renderer
@@ -130,6 +130,16 @@ def photograph(
     view = View(size.width, size.height, size.focal_px, np.eye(3))
     light, inverse_depth = integrate_exposure(key, view, motion)
     return expose(camera.sensor, light, rng), 1 / np.maximum(inverse_depth, 1e-3)
+
+
+def plainest(renderer: Renderer, poses: list[np.ndarray]) -> np.ndarray:
+    """The pose whose view has the least texture."""
+
+    def texture(pose: np.ndarray) -> float:
+        grey = np.sqrt(renderer.render(pose, 80.0, 128, 96)[0].mean(axis=2))
+        return float(np.abs(np.diff(grey, axis=0)).mean() / grey.mean())
+
+    return min(poses, key=texture)
 
 
 def render_clips(
