@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from training import canonical
 from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
-from training.steered import SteeredReader, silent
+from training.steered import SteeredReader, addition
 
 FLOW_SCALE_PX = 16.0
 
@@ -83,9 +83,7 @@ class FlowDepthNetwork(nn.Module):
             stages.append(nn.Sequential(*(Residual(width) for _ in range(count))))
             inputs = width
         self.entries, self.stages = nn.ModuleList(entries), nn.ModuleList(stages)
-        self.context = nn.Sequential(
-            nn.Conv2d(inputs, inputs, 1), nn.ReLU(), silent(nn.Conv2d(inputs, inputs, 1))
-        )
+        self.context = addition(inputs, 1)
         upper = widths[1:]
         self.lateral = nn.ModuleList(conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper))
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
@@ -106,10 +104,10 @@ class FlowDepthNetwork(nn.Module):
             luma = luma_of(image)
         seen = self.features(image, luma)
         q, log_sigma, *depth = self.first_look(seen)
-        means, seen = (q, log_sigma), seen.detach()
-        read = (q, log_sigma)
+        means = read = (q, log_sigma)
         for number in range(1, self.config.looks):
-            read = self.second_look(luma, *(part.detach() for part in read), seen, again=number > 1)
+            known = (part.detach() for part in (*read, seen))
+            read = self.second_look(luma, *known, again=number > 1)
             means = (*read, *means)
         return *measurement(*means[:2]), *depth, *means
 

@@ -44,6 +44,14 @@ def silent(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+def addition(width: int, size: int, dilation: int = 1) -> nn.Sequential:
+    """Two convolutions whose result is added to what they read: nothing, before they learn."""
+    first, second = (
+        nn.Conv2d(width, width, size, padding=size // 2 * dilation, dilation=dilation) for _ in range(2)
+    )
+    return nn.Sequential(first, nn.ReLU(), silent(second))
+
+
 class SteeredReader(nn.Module):
     """Luma [B,1,H,W] in 0..255, a first q [B,2,h,w] px and its ln sigma [B,1,h,w] -> a better q and its ln sigma."""
 
@@ -65,21 +73,13 @@ class SteeredReader(nn.Module):
         self.norm = nn.BatchNorm2d(features, momentum=0.03)
         self.mix = nn.Sequential(nn.Conv2d(features, width, 1), nn.ReLU())
         self.context = silent(nn.Conv2d(context, width, 1))
-        self.whole = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), silent(nn.Conv2d(width, width, 1)))
+        self.whole = addition(width, 1)
         self.around = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
         )
-        self.neighbours = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), silent(nn.Conv2d(width, width, 3, padding=1))
-        )
-        self.whole_again = nn.Sequential(
-            nn.Conv2d(width, width, 1), nn.ReLU(), silent(nn.Conv2d(width, width, 1))
-        )
-        self.beyond = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=2, dilation=2),
-            nn.ReLU(),
-            silent(nn.Conv2d(width, width, 3, padding=2, dilation=2)),
-        )
+        self.neighbours = addition(width, 3)
+        self.whole_again = addition(width, 1)
+        self.beyond = addition(width, 3, dilation=2)
         self.answer = silent(nn.Conv2d(width, 4, 1))
 
     def steering(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
