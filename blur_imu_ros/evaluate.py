@@ -18,6 +18,7 @@ from .exposure_fit import limit_note
 from .metrics import EvaluatedFrames, summary
 from .network import FlowDepthNetwork, Provider
 from .sequence import Sequence as SequenceFolder
+from .velocity import SolverOptions
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,22 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "--provider", choices=[p.value for p in Provider], default="auto", help="default auto"
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default 0: all)")
+
+
+def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for what is known of a camera's speed beforehand: the node's parameters of the same names."""
+    for name, unit, axis in (
+        ("--prior-angular-rad-s", "RAD_S", "angular"),
+        ("--prior-linear-m-s", "M_S", "linear"),
+    ):
+        default = getattr(SolverOptions, name[2:].replace("-", "_"))
+        text = f"usual {axis} speed per axis, sigma of the prior (default {default:g}; inf: no prior)"
+        parser.add_argument(name, type=float, default=default, metavar=unit, help=text)
+
+
+def chosen_priors(args: argparse.Namespace) -> SolverOptions:
+    """The solve with the priors that `add_prior_arguments` asked for. Raises ConfigurationError for those that are none."""
+    return SolverOptions(prior_angular_rad_s=args.prior_angular_rad_s, prior_linear_m_s=args.prior_linear_m_s)
 
 
 def open_network(args: argparse.Namespace) -> FlowDepthNetwork:
@@ -65,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Solver.DEFAULT.value,
         help="default, or published: plain least squares of the published code (signed flow only)",
     )
+    add_prior_arguments(parser)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
 
 
@@ -78,7 +96,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--use-next-frame decides the photometric sign of the default solver: leave it out, or --direction and --solver"
         )
-    estimator = EstimatorOptions(use_next_frame=args.use_next_frame)
+    priors = chosen_priors(args)
+    if priors != SolverOptions() and args.solver != Solver.DEFAULT.value:
+        raise ConfigurationError(f"--solver {args.solver} has no prior: leave --prior-... out, or --solver")
+    estimator = EstimatorOptions(solver=priors, use_next_frame=args.use_next_frame)
     options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure, estimator)
     network = open_network(args)
     evaluations = []

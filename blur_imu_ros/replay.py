@@ -17,7 +17,7 @@ from .bag import BagReader
 from .bag_topics import add_topic_arguments, choose_topics
 from .errors import ConfigurationError
 from .estimator import EstimatorOptions
-from .evaluate import add_network_arguments, open_network
+from .evaluate import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .exposure_field import check_exposure
 from .exposure_fit import limit_note
 from .recording import BagRecording, RecordedFrame, Recording, SequenceRecording, Timing
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rectified", action="store_true", help="the image is rectified: use P of CameraInfo, ignore D"
     )
+    add_prior_arguments(parser)
     parser.add_argument(
         "--picture",
         type=int,
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         if args.picture is not None and not 0 <= args.picture < recording.frame_count:
             raise ConfigurationError(f"--picture {args.picture}: give 0 to {recording.frame_count - 1}")
         network = open_network(args)
-        options = EstimatorOptions()
+        options = EstimatorOptions(solver=chosen_priors(args))
         fitted_s = None
         if args.fit_exposure:
             fitted_s, interval_s = fit_to_gyro(

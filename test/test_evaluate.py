@@ -191,6 +191,47 @@ def test_the_next_frame_is_refused_where_it_would_be_ignored(
     assert "--use-next-frame" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "ratio"), [("--prior-linear-m-s", "linear_ratio"), ("--prior-angular-rad-s", "angular_ratio")]
+)
+def test_a_camera_said_to_be_slow_is_measured_slow(tmp_path: Path, name: str, ratio: str) -> None:
+    folder, model = sequence(tmp_path / "s"), network(tmp_path)
+    usual, slow = (
+        evaluate(folder, "--model", model, "--direction", "oracle", *words)["pooled"][ratio]
+        for words in ((), (name, "1e-4"))
+    )
+    assert usual < 0.2
+    assert slow > 0.9
+
+
+def test_a_replay_takes_the_prior_as_well(tmp_path: Path) -> None:
+    folder, model = sequence(tmp_path / "s"), network(tmp_path)
+    largest = []
+    for name, words in (("usual", ()), ("slow", ("--prior-linear-m-s", "1e-4"))):
+        output = tmp_path / name
+        fixed = ["replay", folder, "--model", model, "--output", output, "--no-plots", "--no-bag"]
+        assert main([str(word) for word in (*fixed, *words)]) == 0
+        with (output / "estimates.csv").open() as file:
+            largest.append(max(abs(float(row["vz"])) for row in csv.DictReader(file)))
+    assert largest[0] > 1
+    assert largest[1] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--prior-linear-m-s", "0"], "prior_linear_m_s is 0.0: give a positive number"),
+        (["--prior-linear-m-s", "nan"], "prior_linear_m_s is nan: give a positive number"),
+        (["--prior-angular-rad-s", "3", "--solver", "published"], "--solver published has no prior"),
+    ],
+)
+def test_a_prior_that_would_do_nothing_sensible_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["evaluate", str(sequence(tmp_path / "s")), *words]) == 2
+    assert message in capfd.readouterr().err
+
+
 def test_several_sequences_are_pooled(tmp_path: Path) -> None:
     exact, double = sequence(tmp_path / "a"), sequence(tmp_path / "b", scale=2.0)
     result = evaluate(exact, double, "--model", network(tmp_path), "--direction", "oracle")
