@@ -35,12 +35,13 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
 def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
     """The options for what is known of a camera's speed beforehand: the node's parameters of the same names."""
     for name, unit, axis in (
-        ("--prior-angular-rad-s", "RAD_S", "angular"),
-        ("--prior-linear-m-s", "M_S", "linear"),
+        ("prior_angular_rad_s", "RAD_S", "angular"),
+        ("prior_linear_m_s", "M_S", "linear"),
     ):
-        default = getattr(SolverOptions, name[2:].replace("-", "_"))
+        default = getattr(SolverOptions, name)
         text = f"usual {axis} speed per axis, sigma of the prior (default {default:g}; inf: no prior)"
-        parser.add_argument(name, type=float, default=default, metavar=unit, help=text)
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=float, default=default, metavar=unit, help=text)
 
 
 def chosen_priors(args: argparse.Namespace) -> SolverOptions:

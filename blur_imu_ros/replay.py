@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{args.input.resolve().stem}_blur_imu")
     if output.exists():
         raise ConfigurationError(f"{output} exists already; choose another --output or remove it first")
+    options = EstimatorOptions(solver=chosen_priors(args))
     recording = open_recording(args)
     try:
         if args.picture is not None and not 0 <= args.picture < recording.frame_count:
             raise ConfigurationError(f"--picture {args.picture}: give 0 to {recording.frame_count - 1}")
         network = open_network(args)
-        options = EstimatorOptions(solver=chosen_priors(args))
         fitted_s = None
         if args.fit_exposure:
             fitted_s, interval_s = fit_to_gyro(
