@@ -178,17 +178,6 @@ def test_the_second_look_can_be_taught_alone():
     assert all(name.startswith("second_look.") for name in changed)
 
 
-def test_the_features_learn_from_the_last_look_but_the_first_answers_for_itself():
-    torch.manual_seed(0)
-    network = FlowDepthNetwork(TINY)
-    for silent in (network.second_look.context, network.second_look.answer):
-        torch.nn.init.normal_(silent.weight)
-    last_look = network(blurred_noise(12).expand(1, 3, HEIGHT, WIDTH).contiguous())[4]
-    last_look.sum().backward()
-    assert float(network.entries[1][0].weight.grad.abs().sum()) > 0
-    assert network.flow_head[2].weight.grad is None
-
-
 def test_more_looks_are_of_the_same_weights():
     twice, thrice = (FlowDepthNetwork(replace(TINY, looks=looks)).eval() for looks in (2, 3))
     thrice.load_state_dict(twice.state_dict())

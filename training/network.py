@@ -106,9 +106,8 @@ class FlowDepthNetwork(nn.Module):
         q, log_sigma, *depth = self.first_look(seen)
         means = read = (q, log_sigma)
         for number in range(1, self.config.looks):
-            # Each look answers for itself, but the features learn what the further ones need of them.
-            known = (part.detach() for part in read)
-            read = self.second_look(luma, *known, seen, again=number > 1)
+            known = (part.detach() for part in (*read, seen))
+            read = self.second_look(luma, *known, again=number > 1)
             means = (*read, *means)
         return *measurement(*means[:2]), *depth, *means
 
