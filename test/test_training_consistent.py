@@ -69,5 +69,5 @@ def test_elimination_solves():
     rng = np.random.default_rng(1)
     half = rng.normal(size=(5, 6, 8)) * 10.0 ** rng.integers(-3, 3, (5, 6, 1))
     normal, right = half @ half.transpose(0, 2, 1), rng.normal(size=(5, 6, 1))
-    found = solve(torch.from_numpy(normal), torch.from_numpy(right))
+    found = solve(torch.from_numpy(np.concatenate((normal, right), axis=2)))
     np.testing.assert_allclose(found, np.linalg.solve(normal, right), rtol=1e-6)

@@ -10,9 +10,10 @@ import functools
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from training import canonical
-from training.measurement import length_of, measurement
+from training.measurement import length_of, lengthening
 
 # Share of the points that err independently, and how long flow is held possible at all: little, so as to divide by nothing.
 INDEPENDENT, LONGEST_PX = 0.006, 40.0
@@ -41,27 +42,31 @@ def turn_fields(rows: int, columns: int, device: torch.device) -> tuple[Tensor, 
 
 def consistent(q: Tensor, log_sigma: Tensor) -> Tensor:
     """The double-angle flow [B,2,h,w] px of the rotation that fits q [B,2,h,w] px and its ln sigma [B,1,h,w] best."""
-    rows, columns = (int(n) for n in q.shape[-2:])
+    batch, _, rows, columns = (int(n) for n in q.shape)
     fields, information = turn_fields(rows, columns, q.device)
-    q, log_sigma = measurement(q, log_sigma)
-    length, variance = length_of(q), torch.exp(2 * log_sigma)
+    mean, sigma = length_of(q), torch.exp(log_sigma)
+    longer = lengthening(mean, sigma)
+    length, variance = longer * mean, (longer * sigma) ** 2
     weight = INDEPENDENT / (variance * (length * length + variance + FLOOR_PX2))
-    weighted = fields * weight.flatten(1).repeat(1, 2)[:, None]
-    right = (weighted * (q * length).flatten(1)[:, None]).sum(dim=2, keepdim=True)
-    normal = (weighted[:, :, None] * fields).sum(dim=3) + information
-    square = (solve(normal, right) * fields).sum(dim=1).view(-1, 2, rows, columns)
+    measured = (longer * length * q).reshape(batch, 1, 1, -1)
+    weighted = fields[:, None] * torch.cat((weight, weight), dim=1).reshape(batch, 1, 1, -1)
+    # The normal equations, their right side the last column.
+    beside = torch.cat((fields.expand(batch, 1, -1, -1), measured), dim=2)
+    system = (weighted * beside).sum(dim=3) + F.pad(information, (0, 1))
+    square = (solve(system) * fields).sum(dim=1).view(batch, 2, rows, columns)
     return square / torch.sqrt(length_of(square))
 
 
-def solve(normal: Tensor, right: Tensor) -> Tensor:
-    """x [B,n,1] of normal [B,n,n] x = right [B,n,1], normal symmetric positive definite: by elimination, in operations that every
-    runtime has and, matrix products being rounded to ten bits on GPUs, that keep their precision."""
-    size = int(normal.shape[-1])
-    units = torch.eye(size, device=normal.device)
-    scale = torch.diagonal(normal, dim1=1, dim2=2)[..., None] ** -0.5
-    system = torch.cat((normal * scale * scale.transpose(1, 2), right * scale), dim=2)
+def solve(system: Tensor) -> Tensor:
+    """x [B,n,1] of normal [B,n,n] x = right [B,n,1], normal symmetric positive definite, given side by side as system [B,n,n+1].
+
+    By elimination, in operations that every runtime has and, matrix products being rounded to ten bits on GPUs, that keep their
+    precision.
+    """
+    size = int(system.shape[1])
+    units = torch.eye(size, device=system.device)
     for pivot in range(size):
         row = system[:, pivot : pivot + 1]
         row = row / row[..., pivot : pivot + 1]
         system = system - (system[..., pivot : pivot + 1] - units[:, pivot : pivot + 1]) * row
-    return system[..., size:] * scale
+    return system[..., size:]

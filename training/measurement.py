@@ -17,11 +17,16 @@ DOUBT, SHORTEST_PX, MOST = 0.3, 1.0, 4.0
 
 def length_of(q: Tensor) -> Tensor:
     """Length [B,1,h,w] of q [B,2,h,w], never zero."""
-    return torch.sqrt((q * q).sum(dim=1, keepdim=True) + 1e-6)
+    return torch.linalg.vector_norm(q, dim=1, keepdim=True).clamp(min=1e-3)
+
+
+def lengthening(length: Tensor, sigma: Tensor) -> Tensor:
+    """How many times longer than its mean the flow is taken to be."""
+    doubt = sigma / length.clamp(min=SHORTEST_PX)
+    return (doubt + (1 - DOUBT)).clamp(1.0, MOST)
 
 
 def measurement(mean: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
     """Mean [B,2,h,w] px and ln sigma [B,1,h,w] of flow -> the measurement and its ln sigma."""
-    doubt = torch.exp(log_sigma) / length_of(mean).clamp(min=SHORTEST_PX)
-    longer = (1 + torch.relu(doubt - DOUBT)).clamp(max=MOST)
+    longer = lengthening(length_of(mean), torch.exp(log_sigma))
     return longer * mean, log_sigma + torch.log(longer)

@@ -51,26 +51,34 @@ class FlowPatches(nn.Module):
         waves = (waves / waves.norm(dim=0)).view(self.ACROSS, self.ALONG, -1)
         return (waves - waves.roll(-1, 1)).flatten(0, 1)
 
+    def sizes(self, height: int, width: int) -> Tensor:
+        """Of each size of luma [4,7]: its scale, where it lies among all of them as (x, y) from their middle, and where its first
+        and last pixel lie."""
+        scale = 0.5 ** torch.arange(4.0)[:, None]
+        origin = torch.tensor(((-0.75, -0.5), (0.25, -0.5), (0.25, 0.0), (0.25, 0.25))) * torch.tensor(
+            (width, height)
+        )
+        last = origin + scale * torch.tensor((width, height)) - 0.5
+        return torch.cat((scale, origin, origin + 0.5, last), dim=1)
+
     def forward(self, luma: Tensor, length: Tensor, direction: Tensor) -> Tensor:
         """Patches scaled to a length [B,1,h,w] px and turned to a double-angle direction [B,2,h,w] of unit length; taken from
         the size of luma in which their steps are about a pixel."""
         height, width = (int(n) for n in luma.shape[-2:])
         rows, columns = (int(n) for n in length.shape[-2:])
-        step, double = length / self.STEPS, direction[:, :1]
-        cos = torch.sqrt((0.5 + 0.5 * double).clamp(min=0.0))
-        sin = torch.sqrt((0.5 - 0.5 * double).clamp(min=0.0)) * torch.where(direction[:, 1:] < 0, -1.0, 1.0)
-        half, quarter, eighth = ((step > limit).float() for limit in (1.4, 2.8, 5.6))
-        shrink = 1 + half + 2 * quarter + 4 * eighth
-        # Where the chosen size of luma lies, from the middle of all sizes together.
-        left, top = width * half - 0.75 * width, height / 2 * quarter + height / 4 * eighth - 0.5 * height
+        length, direction = (part.flatten(2).transpose(1, 2) for part in (length, direction))
+        sizes = self.sizes(height, width).to(luma.device)
+        coarser = (length > self.STEPS * length.new_tensor((1.4, 2.8, 5.6))).float()
+        scale, origin, first, last = (sizes[0] + coarser @ sizes.diff(dim=0)).split((1, 2, 2, 2), dim=2)
+        # Half the angle; of the flow and its opposite, the one to the right.
+        axis = torch.sqrt((0.5 + direction[..., :1] * length.new_tensor((0.5, -0.5))).clamp(min=0.0))
+        upright, turned = length.new_tensor(((1.0, 1.0), (1.0, -1.0)))
+        step = axis * torch.where(direction[..., 1:] < 0, turned, upright) * (length * scale / self.STEPS)
         x = (torch.arange(columns, dtype=torch.float32, device=luma.device) + 0.5) * (width / columns)
         y = (torch.arange(rows, dtype=torch.float32, device=luma.device) + 0.5) * (height / rows)
-        middle = torch.cat((x / shrink + left, y[:, None] / shrink + top), dim=1)
-        placed = torch.cat((middle, cos * step / shrink, sin * step / shrink), dim=1)
-        low = torch.cat((left, top), dim=1) + 0.5
-        high = low + torch.cat((width / shrink, height / shrink), dim=1) - 1
-        placed, low, high = (rows.flatten(2).transpose(1, 2) for rows in (placed, low, high))
+        middle = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).view(-1, 2)
+        placed = torch.cat((middle * scale + origin, step), dim=2)
         places = (self.offsets * torch.tensor([4 / 3 / width, 2 / height], device=luma.device)).flatten(1)
-        grid = torch.minimum(torch.maximum(placed @ places, low @ places[:2]), high @ places[:2])
+        grid = torch.minimum(torch.maximum(placed @ places, first @ places[:2]), last @ places[:2])
         grid = grid.unflatten(2, (-1, 2))
         return F.grid_sample(half_sizes(luma), grid, padding_mode="border", align_corners=False)[:, 0]

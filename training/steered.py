@@ -88,7 +88,7 @@ class SteeredReader(nn.Module):
         return raw, raw.clamp(self.SHORTEST, self.LONGEST), q / raw
 
     def energies(self, luma: Tensor, length: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies of the waves [B,waves,h,w] in patches of unit contrast, and ln of that contrast [B,1,h,w]."""
+        """Energies of the waves [B,waves,h,w] in patches of unit contrast, and the square of that contrast [B,1,h,w]."""
         shape = tuple(int(length.shape[k]) for k in (0, 2, 3))
         patches = self.patches(luma, length, direction)
         mean, square = patches.mean(dim=2, keepdim=True), (patches * patches).mean(dim=2, keepdim=True)
@@ -96,16 +96,14 @@ class SteeredReader(nn.Module):
         # Waves without a mean do not see that of a patch.
         cosines, sines = (patches @ (self.projection - self.projection.mean(dim=0))).chunk(2, dim=-1)
         energy = ((cosines * cosines + sines * sines) / contrast2).transpose(1, 2)
-        contrast = 0.5 * torch.log(contrast2)
-        return energy.reshape(shape[0], -1, *shape[1:]), contrast.view(shape[0], 1, *shape[1:])
+        return energy.reshape(shape[0], -1, *shape[1:]), contrast2.view(shape[0], 1, *shape[1:])
 
-    def evidence(self, energy: Tensor, contrast: Tensor) -> list[Tensor]:
+    def evidence(self, energy: Tensor, contrast2: Tensor) -> Tensor:
         """ln of the energies [B,waves,h,w] of a patch, of it with its neighbours, and of the whole image, in which patches weigh
-        by their contrast, ln [B,1,h,w]: one lamp says more than the wall around it."""
+        by their squared contrast [B,1,h,w]: one lamp says more than the wall around it."""
         near = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
-        strength = torch.exp(2 * contrast)
-        whole = (energy * strength).mean(dim=(2, 3), keepdim=True) / strength.mean(dim=(2, 3), keepdim=True)
-        return [torch.log(energies + self.FLOOR) for energies in (energy, near, whole.expand_as(energy))]
+        whole = (energy * contrast2).mean(dim=(2, 3), keepdim=True) / contrast2.mean(dim=(2, 3), keepdim=True)
+        return torch.log(torch.cat((energy, near, whole.expand_as(energy)), dim=1) + self.FLOOR)
 
     def _normed(self, features: Tensor, again: bool) -> Tensor:
         """Of a look that is not the second the norm learns nothing: its statistics are those of one kind of reading."""
@@ -123,10 +121,10 @@ class SteeredReader(nn.Module):
             read, doubt = F.avg_pool2d(q, self.CELLS), F.avg_pool2d(log_sigma, self.CELLS)
             steer = consistent(read, doubt)
             raw, length, direction = self.steering(steer)
-            energy, contrast = self.energies(luma, length, direction)
+            energy, contrast2 = self.energies(luma, length, direction)
             differing = seen_along((read - steer) / length, direction).clamp(-self.FARTHEST, self.FARTHEST)
-            first = (contrast, torch.log(length), torch.log(raw + 0.3), doubt, differing)
-            features = (*self.evidence(energy, contrast), *first, direction, about_centre(direction))
+            first = (0.5 * torch.log(contrast2), torch.log(length), torch.log(raw + 0.3), doubt, differing)
+            features = (self.evidence(energy, contrast2), *first, direction, about_centre(direction))
             features = self._normed(torch.cat(features, dim=1), again)
         x = self.mix(features) + self.context(F.avg_pool2d(seen, self.CELLS))
         x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
