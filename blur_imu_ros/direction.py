@@ -162,8 +162,12 @@ def _sample(grey: NDArray[np.float32], points: Array) -> NDArray[np.float32]:
 
 def _difference(here: NDArray[np.float32], there: NDArray[np.float32]) -> float:
     """Mean absolute difference after equalising mean and deviation: blind to gain and offset of the exposure control."""
-    scaled = [(grey - grey.mean()) / (grey.std() + 1.0) for grey in (here, there)]
-    return float(np.mean(np.abs(scaled[0] - scaled[1]))) + 1e-3
+    return float(np.abs(_equalised(here) - _equalised(there)).mean()) + 1e-3
+
+
+def _equalised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = grey - grey.mean()
+    return np.asarray(centred / (np.sqrt(centred @ centred / centred.size) + np.float32(1.0)))
 
 
 def _continuity_log_odds(

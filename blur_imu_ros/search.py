@@ -11,7 +11,7 @@ from .robust import likelihood_cost, median, residual_scale, tukey_weight
 from .start import start_motions
 
 # Steps below this share of a standard deviation, squared, change nothing.
-CONVERGED = 1e-2
+_CONVERGED = 1e-2
 SCALE_FLOOR = 1e-9
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -84,7 +84,7 @@ def refine(
         gradient = model.gradient(points.rows, robust) - weight * motion
         step = solve_normal(model.information(points.rows, robust), weight, gradient)
         motion = motion + step
-        if np.all(np.sum(step * gradient, axis=1) < CONVERGED / fraction * scale[:, 0] ** 2):
+        if np.all(np.sum(step * gradient, axis=1) < _CONVERGED / fraction * scale[:, 0] ** 2):
             break
     return motion
 

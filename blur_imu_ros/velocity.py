@@ -16,13 +16,15 @@ from .motion_field import Array
 from .motion_points import MotionPoints
 from .prior import Prior, prior_of
 from .robust import hidden_contamination, median, residual_scale, tukey_information, tukey_weight
-from .search import CONVERGED, SCALE_FLOOR, costs_of, refine, search, solve_normal
+from .search import SCALE_FLOOR, costs_of, refine, search, solve_normal
 from .shared_errors import shared_information
 
 # Variance per squared share of hidden outliers, in units of the estimate's own; found on fields with 30 % of them.
 _PULL = 2.0
 # So many points for each that errs independently, and never fewer: more would say the same again.
 _POINTS_EACH, _FEWEST_POINTS = 125, 280
+# Refinement ends with a step of less than this many standard deviations, squared: a further one changes no figure.
+_SETTLED = 4e-2
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _settle(
         gradient = fraction * gradient - prior * motion
         step = solve_normal(fraction * information[None], prior, gradient[None])[0]
         motion = motion + step
-        if step @ gradient < CONVERGED:
+        if step @ gradient < _SETTLED:
             break
     return motion, fraction * information
 
