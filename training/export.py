@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +47,17 @@ def load_network(
     checkpoint: Path, focal_px: float | None = None, looks: int | None = None
 ) -> FlowDepthNetwork:
     """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions; for views of
-    `focal_px`, None for those it learnt from; looking so many times, None for as often as it did then."""
+    `focal_px`, None for those it learnt from; looking so many times, at most as often as it did then (None)."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     config = NetworkConfig(**state["network"])
-    network = FlowDepthNetwork(replace(config, looks=looks or config.looks))
+    network = FlowDepthNetwork(config)
     network.load_state_dict(averaged_weights(state, focal_px))
+    if looks is not None:
+        if not 2 <= looks <= config.looks:
+            raise SystemExit(
+                f"--looks {looks}: {checkpoint} has learnt to look {config.looks} times; give 2 to that"
+            )
+        del network.further_looks[looks - 1 :]
     fold_batch_norms(network.eval())
     return network
 
@@ -239,11 +244,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--training-run", default="unnamed", help="identifies the run in the metadata")
     parser.add_argument("--weights", type=Path, help="also keep the averaged weights here, to go on from")
     parser.add_argument(
-        "--looks",
-        type=int,
-        choices=range(2, 10),
-        metavar="N",
-        help="how often to look, if not as often as in training",
+        "--looks", type=int, help="how often to look, if not as often as in training (from 2 on)"
     )
     parser.add_argument(
         "--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it"

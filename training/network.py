@@ -89,7 +89,7 @@ class FlowDepthNetwork(nn.Module):
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
         self.flow_head = self._head(upper[0], 3)
         self.depth_head = self._head(upper[0], 2)
-        self.second_look = SteeredReader(upper[0])
+        self.further_looks = nn.ModuleList(SteeredReader(upper[0]) for _ in range(self.config.looks - 1))
 
     @staticmethod
     def _head(width: int, outputs: int) -> nn.Sequential:
@@ -105,16 +105,15 @@ class FlowDepthNetwork(nn.Module):
         seen = self.features(image, luma)
         q, log_sigma, *depth = self.first_look(seen)
         means = read = (q, log_sigma)
-        for number in range(1, self.config.looks):
-            known = (part.detach() for part in (*read, seen))
-            read = self.second_look(luma, *known, again=number > 1)
+        for look in self.further_looks:
+            read = look(luma, *(part.detach() for part in (*read, seen)))
             means = (*read, *means)
         return *measurement(*means[:2]), *depth, *means
 
     def hold_first_look(self) -> None:
-        """Train the second look alone: everything else keeps its weights and the statistics of its batch norms."""
+        """Train the further looks alone: everything else keeps its weights and the statistics of its batch norms."""
         for name, child in self.named_children():
-            if name != "second_look":
+            if name != "further_looks":
                 child.eval().requires_grad_(False)
 
     def hold_norms(self) -> None:

@@ -22,6 +22,7 @@ FLOAT_LAYERS = (
     "/context/",
     "/stem/",
     "/products/",
+    "/mix/",
     "/whole/",
     "/flow_head.2/",
     "/depth_head.2/",

@@ -105,18 +105,8 @@ class SteeredReader(nn.Module):
         whole = (energy * contrast2).mean(dim=(2, 3), keepdim=True) / contrast2.mean(dim=(2, 3), keepdim=True)
         return torch.log(torch.cat((energy, near, whole.expand_as(energy)), dim=1) + self.FLOOR)
 
-    def _normed(self, features: Tensor, again: bool) -> Tensor:
-        """Of a look that is not the second the norm learns nothing: its statistics are those of one kind of reading."""
-        norm = self.norm
-        training = norm.training and not again
-        return F.batch_norm(
-            features, norm.running_mean, norm.running_var, norm.weight, norm.bias, training, norm.momentum, norm.eps
-        )  # fmt: skip
-
-    def forward(
-        self, luma: Tensor, q: Tensor, log_sigma: Tensor, seen: Tensor, again: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """seen [B,context,h,w]: features of the first look; again: q is what this reader itself has read."""
+    def forward(self, luma: Tensor, q: Tensor, log_sigma: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """seen [B,context,h,w]: features of the first look."""
         with torch.autocast(luma.device.type, enabled=False):
             read, doubt = F.avg_pool2d(q, self.CELLS), F.avg_pool2d(log_sigma, self.CELLS)
             steer = consistent(read, doubt)
@@ -125,7 +115,7 @@ class SteeredReader(nn.Module):
             differing = seen_along((read - steer) / length, direction).clamp(-self.FARTHEST, self.FARTHEST)
             first = (0.5 * torch.log(contrast2), torch.log(length), torch.log(raw + 0.3), doubt, differing)
             features = (self.evidence(energy, contrast2), *first, direction, about_centre(direction))
-            features = self._normed(torch.cat(features, dim=1), again)
+            features = self.norm(torch.cat(features, dim=1))
         x = self.mix(features) + self.context(F.avg_pool2d(seen, self.CELLS))
         x = x + self.whole(x.mean(dim=(2, 3), keepdim=True))
         x = x + self.around(x)

@@ -25,15 +25,15 @@ from training.pictures import write_sheet
 from training.validate import validate
 
 # Where a network may have more layers than the one it starts from.
-GROWN = ("stages.", *(f"second_look.{part}." for part in ("context", "neighbours", "whole_again", "beyond")))
+GROWN = ("stages.",)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """One run. Stage 1 teaches flow and depth, stage 2 (from `velocity_from` of the steps on) velocity as well.
 
-    With a `first_look_weight` of zero only the looks after it learn; `earlier_weight` is that of those before the last. With
-    `hold_norms` the batch norms keep their statistics, which wants weights to start from.
+    With a `first_look_weight` of zero only the looks after it learn. With `hold_norms` the batch norms keep their statistics,
+    which wants weights to start from.
     """
 
     steps: int = 20000
@@ -44,7 +44,6 @@ class TrainingConfig:
     covariance_weight: float = 0.2
     depth_weight: float = 2.0
     first_look_weight: float = 1.0
-    earlier_weight: float = 0.5
     hold_norms: bool = False
     learning_rate: float = 1.5e-3
     warm_up: int = 300
@@ -87,8 +86,7 @@ def batch_loss(
     weights = {"flow": 1.0, "velocity": config.velocity_weight, "covariance": config.covariance_weight}
     for number, look in enumerate(looks):
         found = look_losses(batch, look, depth, with_velocity)
-        share = config.earlier_weight if number else 1.0
-        total = total + share * sum(weights[name] * value for name, value in found.items())
+        total = total + sum(weights[name] * value for name, value in found.items())
         if number == 0:
             losses |= found
     return losses | {"total": total}
@@ -160,10 +158,14 @@ class Run:
         """Begin with the averaged weights of another run's checkpoint, or of `export --weights`.
 
         They may have learnt from views of another focal length. Layers that only this network has start as they are made: adding
-        nothing to what passes them.
+        nothing to what passes them; looks that only it has, as the last one of those that learnt.
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
         weights = averaged_weights(state, self.canonical_px)
+        learnt = NetworkConfig(**state["network"]).looks - 1
+        for key in [key for key in weights if key.startswith(f"further_looks.{learnt - 1}.")]:
+            for number in range(learnt, self.network.looks - 1):
+                weights[f"further_looks.{number}.{key.split('.', 2)[2]}"] = weights[key]
         added = {key: value for key, value in self.model.state_dict().items() if key.startswith(GROWN)}
         for model in (self.model, self.average.module):
             model.load_state_dict({**added, **weights})
