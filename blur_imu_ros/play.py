@@ -88,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
         # Needs ROS, which reading the arguments must not.
         from .play_publisher import RosPublisher
 
-        # ROS's own handler would end the context between two messages.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # ROS's own handler would end the context between two messages; and a script's background jobs start deaf to SIGINT.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         with RosPublisher(topics, names, unreliable, clock=not args.no_clock) as publisher:
             publisher.wait_for_subscribers(args.wait)
             sent = play(
