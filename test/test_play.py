@@ -138,13 +138,12 @@ def test_a_loop_goes_on_until_it_is_interrupted(
     tmp_path: Path, listen, number: int, background: bool
 ) -> None:
     listener = listen({"/camera/image_raw": Image})
-    # As shells start the background jobs of scripts.
-    mine = signal.signal(signal.SIGINT, signal.SIG_IGN) if background else None
+    # Shells start the background jobs of scripts deaf to SIGINT.
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler)
     try:
         process = player(sequence(tmp_path / "s", frames=3), "--loop", "--rate", 5, "--wait", 20)
     finally:
-        if background:
-            signal.signal(signal.SIGINT, mine)
+        signal.signal(signal.SIGINT, mine)
     deadline = time.monotonic() + 60
     while len(listener.heard["/camera/image_raw"]) < 8 and time.monotonic() < deadline:
         listener.executor.spin_once(0.1)

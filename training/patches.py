@@ -54,11 +54,9 @@ class FlowPatches(nn.Module):
     def sizes(self, height: int, width: int) -> Tensor:
         """Of each size of luma [4,7]: its scale, where it lies among all of them as (x, y) from their middle, and where its first
         and last pixel lie."""
-        scale = 0.5 ** torch.arange(4.0)[:, None]
-        origin = torch.tensor(((-0.75, -0.5), (0.25, -0.5), (0.25, 0.0), (0.25, 0.25))) * torch.tensor(
-            (width, height)
-        )
-        last = origin + scale * torch.tensor((width, height)) - 0.5
+        scale, whole = 0.5 ** torch.arange(4.0)[:, None], torch.tensor((width, height))
+        origin = torch.tensor(((-0.75, -0.5), (0.25, -0.5), (0.25, 0.0), (0.25, 0.25))) * whole
+        last = origin + scale * whole - 0.5
         return torch.cat((scale, origin, origin + 0.5, last), dim=1)
 
     def forward(self, luma: Tensor, length: Tensor, direction: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from training.pictures import write_sheet
 from training.validate import validate
 
 # Where a network may have more layers than the one it starts from.
-GROWN = ("stages.",)
+GROWN = "stages."
 
 
 @dataclass(frozen=True)
