@@ -55,7 +55,7 @@ def test_a_patch_lies_along_the_flow(length: float, angle: float):
     reader = SteeredReader(4, width=8)
     _, scale, direction = reader.steering(steady(length, angle))
     y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
-    patches = reader.patches((0.5 * x + 0.2 * y).float()[None, None], scale, direction)
+    patches = reader.patches(half_sizes((0.5 * x + 0.2 * y).float()[None, None]), scale, direction)
     middle = 3 * (WIDTH // CELL) + 4
     centre = np.array([4.5 * CELL, 3.5 * CELL])
     step = max(length, reader.SHORTEST) / reader.patches.STEPS
@@ -72,12 +72,12 @@ def test_a_patch_lies_along_the_flow(length: float, angle: float):
 @pytest.mark.parametrize("length", [12, 24, 40])
 def test_waves_that_fit_into_the_flow_are_lost(length: int):
     reader = SteeredReader(4, width=8)
-    energy, _ = reader.energies(blurred_noise(length), *reader.steering(steady(length, 0.0))[1:])
+    energy, _ = reader.energies(half_sizes(blurred_noise(length)), *reader.steering(steady(length, 0.0))[1:])
     # Waves straight along the flow: the middle one of seven across, twelve along.
     straight = energy[0, 36:48].mean(dim=(1, 2)).detach()
     per_length = np.array([*(np.arange(8) * 0.25 + 0.125), 2.25, 2.75, 3.25, 3.75])
     sharp = (
-        reader.energies(blurred_noise(1), *reader.steering(steady(length, 0.0))[1:])[0][0, 36:48]
+        reader.energies(half_sizes(blurred_noise(1)), *reader.steering(steady(length, 0.0))[1:])[0][0, 36:48]
         .mean(dim=(1, 2))
         .detach()
     )
@@ -90,8 +90,9 @@ def test_waves_that_fit_into_the_flow_are_lost(length: int):
 def test_a_picture_turned_with_its_flow_shows_the_same():
     reader = SteeredReader(4, width=8)
     luma = blurred_noise(20)[..., :HEIGHT]
-    upright, _ = reader.energies(luma, *reader.steering(steady(20.0, 0.0, 6, 6))[1:])
-    turned, _ = reader.energies(luma.rot90(-1, (2, 3)), *reader.steering(steady(20.0, math.pi / 2, 6, 6))[1:])
+    aside = luma.rot90(-1, (2, 3))
+    upright, _ = reader.energies(half_sizes(luma), *reader.steering(steady(20.0, 0.0, 6, 6))[1:])
+    turned, _ = reader.energies(half_sizes(aside), *reader.steering(steady(20.0, math.pi / 2, 6, 6))[1:])
     torch.testing.assert_close(turned.rot90(1, (2, 3)), upright, rtol=1e-3, atol=1e-4)
 
 
@@ -101,7 +102,7 @@ def test_untrained_it_leaves_the_flow_of_a_turn():
     quiet = torch.zeros((1, 1, HEIGHT // 16, WIDTH // 16))
     turn = consistent(steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16), quiet)
     with torch.no_grad():
-        better, log_sigma = reader(blurred_noise(20), turn, quiet, seen)
+        better, log_sigma = reader(half_sizes(blurred_noise(20)), turn, quiet, seen)
     assert float(length_of(better - turn).mean()) < 0.2
     assert log_sigma.shape == quiet.shape
 
@@ -113,7 +114,7 @@ def test_untrained_it_mends_what_no_turn_explains():
     turn = consistent(steady(20.0, 0.3, HEIGHT // 16, WIDTH // 16), quiet)
     read = turn + 4 * torch.randn(turn.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        better, _ = reader(blurred_noise(20), read, quiet, seen)
+        better, _ = reader(half_sizes(blurred_noise(20)), read, quiet, seen)
     assert float(length_of(better - turn).mean()) < 0.7 * float(length_of(read - turn).mean())
 
 
@@ -122,9 +123,10 @@ def test_it_learns_to_use_what_the_first_look_saw():
     reader = SteeredReader(4, width=8).eval()
     rows, columns = HEIGHT // 16, WIDTH // 16
     turn, quiet = steady(20.0, 0.0, rows, columns), torch.zeros((1, 1, rows, columns))
+    atlas = half_sizes(blurred_noise(20))
 
     def sigma(seen: float) -> torch.Tensor:
-        return reader(blurred_noise(20), turn, quiet, torch.full((1, 4, rows, columns), seen))[1].mean()
+        return reader(atlas, turn, quiet, torch.full((1, 4, rows, columns), seen))[1].mean()
 
     assert float(sigma(0.0)) == float(sigma(1.0))
     optimiser = torch.optim.Adam(reader.parameters(), lr=1e-2)
@@ -140,12 +142,12 @@ def test_it_learns_to_mend_a_wrong_gain():
     reader = SteeredReader(4, width=16).eval()
     optimiser = torch.optim.Adam(reader.parameters(), lr=3e-3)
     lengths = (10, 16, 24, 36)
-    pictures = torch.cat([blurred_noise(length, seed=length) for length in lengths])
+    atlas = half_sizes(torch.cat([blurred_noise(length, seed=length) for length in lengths]))
     truth = torch.cat([steady(length, 0.0, HEIGHT // 16, WIDTH // 16) for length in lengths])
     seen = torch.zeros((4, 4, HEIGHT // 16, WIDTH // 16))
 
     def error(gain: torch.Tensor) -> torch.Tensor:
-        better, _ = reader(pictures, gain.view(-1, 1, 1, 1) * truth, torch.zeros_like(truth[:, :1]), seen)
+        better, _ = reader(atlas, gain.view(-1, 1, 1, 1) * truth, torch.zeros_like(truth[:, :1]), seen)
         return (length_of(better - truth) / length_of(truth)).mean()
 
     held_out = torch.tensor([0.75, 1.3, 0.8, 1.25])

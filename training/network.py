@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from training import canonical
 from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
+from training.patches import half_sizes
 from training.steered import SteeredReader, addition
 
 FLOW_SCALE_PX = 16.0
@@ -102,11 +103,12 @@ class FlowDepthNetwork(nn.Module):
         """The four outputs; after them each look's flow and ln sigma, the last look's first, as means: what likelihood judges."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             luma = luma_of(image)
+            atlas = half_sizes(luma)
         seen = self.features(image, luma)
         q, log_sigma, *depth = self.first_look(seen)
         means = read = (q, log_sigma)
         for look in self.further_looks:
-            read = look(luma, *(part.detach() for part in (*read, seen)))
+            read = look(atlas, *(part.detach() for part in (*read, seen)))
             means = (*read, *means)
         return *measurement(*means[:2]), *depth, *means
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def half_sizes(luma: Tensor) -> Tensor:
-    """Luma [B,1,H,W] with its half, quarter and eighth in a column to its right: one picture [B,1,H,3W/2] to sample."""
+    """Atlas [B,1,H,3W/2] of luma [B,1,H,W]: its half, quarter and eighth in a column to its right, one picture to sample."""
     height, width = (int(n) for n in luma.shape[-2:])
     levels, column = [luma], []
     for _ in range(3):
@@ -21,7 +21,7 @@ def half_sizes(luma: Tensor) -> Tensor:
 
 
 class FlowPatches(nn.Module):
-    """Luma [B,1,H,W] -> patches [B,h*w,ALONG*ACROSS], each around the middle of its cell."""
+    """An atlas of luma [B,1,H,3W/2] (half_sizes) -> patches [B,h*w,ALONG*ACROSS], each around the middle of its cell."""
 
     # Samples of a patch, along and across the flow; so many of them make up its length.
     ALONG, ACROSS, STEPS = 33, 9, 8
@@ -59,24 +59,24 @@ class FlowPatches(nn.Module):
         last = origin + scale * whole - 0.5
         return torch.cat((scale, origin, origin + 0.5, last), dim=1)
 
-    def forward(self, luma: Tensor, length: Tensor, direction: Tensor) -> Tensor:
+    def forward(self, atlas: Tensor, length: Tensor, direction: Tensor) -> Tensor:
         """Patches scaled to a length [B,1,h,w] px and turned to a double-angle direction [B,2,h,w] of unit length; taken from
         the size of luma in which their steps are about a pixel."""
-        height, width = (int(n) for n in luma.shape[-2:])
+        height, width = int(atlas.shape[2]), int(atlas.shape[3]) * 2 // 3
         rows, columns = (int(n) for n in length.shape[-2:])
         length, direction = (part.flatten(2).transpose(1, 2) for part in (length, direction))
-        sizes = self.sizes(height, width).to(luma.device)
+        sizes = self.sizes(height, width).to(length.device)
         coarser = (length > self.STEPS * length.new_tensor((1.4, 2.8, 5.6))).float()
         scale, origin, first, last = (sizes[0] + coarser @ sizes.diff(dim=0)).split((1, 2, 2, 2), dim=2)
         # Half the angle; of the flow and its opposite, the one to the right.
         axis = torch.sqrt((0.5 + direction[..., :1] * length.new_tensor((0.5, -0.5))).clamp(min=0.0))
         upright, turned = length.new_tensor(((1.0, 1.0), (1.0, -1.0)))
         step = axis * torch.where(direction[..., 1:] < 0, turned, upright) * (length * scale / self.STEPS)
-        x = (torch.arange(columns, dtype=torch.float32, device=luma.device) + 0.5) * (width / columns)
-        y = (torch.arange(rows, dtype=torch.float32, device=luma.device) + 0.5) * (height / rows)
+        x = (torch.arange(columns, dtype=torch.float32, device=length.device) + 0.5) * (width / columns)
+        y = (torch.arange(rows, dtype=torch.float32, device=length.device) + 0.5) * (height / rows)
         middle = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).view(-1, 2)
         placed = torch.cat((middle * scale + origin, step), dim=2)
-        places = (self.offsets * torch.tensor([4 / 3 / width, 2 / height], device=luma.device)).flatten(1)
+        places = (self.offsets * torch.tensor([4 / 3 / width, 2 / height], device=length.device)).flatten(1)
         grid = torch.minimum(torch.maximum(placed @ places, first @ places[:2]), last @ places[:2])
         grid = grid.unflatten(2, (-1, 2))
-        return F.grid_sample(half_sizes(luma), grid, padding_mode="border", align_corners=False)[:, 0]
+        return F.grid_sample(atlas, grid, padding_mode="border", align_corners=False)[:, 0]

@@ -53,7 +53,7 @@ def addition(width: int, size: int, dilation: int = 1) -> nn.Sequential:
 
 
 class SteeredReader(nn.Module):
-    """Luma [B,1,H,W] in 0..255, a first q [B,2,h,w] px and its ln sigma [B,1,h,w] -> a better q and its ln sigma."""
+    """Luma's atlas (patches.half_sizes), a first q [B,2,h,w] px and its ln sigma [B,1,h,w] -> a better q and its ln sigma."""
 
     # Flows are taken to be this long, in pixels, where patches are laid.
     SHORTEST, LONGEST = 8.0, 112.0
@@ -87,10 +87,10 @@ class SteeredReader(nn.Module):
         raw = length_of(q)
         return raw, raw.clamp(self.SHORTEST, self.LONGEST), q / raw
 
-    def energies(self, luma: Tensor, length: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    def energies(self, atlas: Tensor, length: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Energies of the waves [B,waves,h,w] in patches of unit contrast, and the square of that contrast [B,1,h,w]."""
         shape = tuple(int(length.shape[k]) for k in (0, 2, 3))
-        patches = self.patches(luma, length, direction)
+        patches = self.patches(atlas, length, direction)
         mean, square = patches.mean(dim=2, keepdim=True), (patches * patches).mean(dim=2, keepdim=True)
         contrast2 = square - mean * mean + self.CONTRAST**2
         # Waves without a mean do not see that of a patch.
@@ -105,13 +105,13 @@ class SteeredReader(nn.Module):
         whole = (energy * contrast2).mean(dim=(2, 3), keepdim=True) / contrast2.mean(dim=(2, 3), keepdim=True)
         return torch.log(torch.cat((energy, near, whole.expand_as(energy)), dim=1) + self.FLOOR)
 
-    def forward(self, luma: Tensor, q: Tensor, log_sigma: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, atlas: Tensor, q: Tensor, log_sigma: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """seen [B,context,h,w]: features of the first look."""
-        with torch.autocast(luma.device.type, enabled=False):
+        with torch.autocast(q.device.type, enabled=False):
             read, doubt = F.avg_pool2d(q, self.CELLS), F.avg_pool2d(log_sigma, self.CELLS)
             steer = consistent(read, doubt)
             raw, length, direction = self.steering(steer)
-            energy, contrast2 = self.energies(luma, length, direction)
+            energy, contrast2 = self.energies(atlas, length, direction)
             differing = seen_along((read - steer) / length, direction).clamp(-self.FARTHEST, self.FARTHEST)
             first = (0.5 * torch.log(contrast2), torch.log(length), torch.log(raw + 0.3), doubt, differing)
             features = (self.evidence(energy, contrast2), *first, direction, about_centre(direction))
