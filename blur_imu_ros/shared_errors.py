@@ -26,7 +26,7 @@ def shared_information(
     scale = max(float(residual_scale(distance2[None])[0, 0]), _TINY)
     weight = flat_weight(distance2, scale, reach)
     design, error = _real(weight * rows), _real(weight * residual)
-    known = design @ points.precision / max(scale, min_residual_scale) ** 2
+    known = design.astype(np.float32) @ points.precision / max(scale, min_residual_scale) ** 2
     return (known @ design.transpose(0, 2, 1)).sum(axis=0), (known @ error[..., None]).sum(axis=0)[:, 0]
 
 

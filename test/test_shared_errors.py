@@ -80,11 +80,11 @@ def test_points_that_cannot_be_used_leave_the_others_as_they_are():
     sigma, flow = np.full(depth.size, 0.5), np.ones((2, depth.size))
     arguments = (flow, sigma, depth, 0 * depth, FlowRepresentation.DOUBLE_ANGLE)
     points = PointGeometry(scene.x, scene.y, FOCAL_PX, correlation_px=CORRELATION_PX).points(*arguments)
-    correlation = np.linalg.inv(points.precision)
+    correlation = np.linalg.inv(points.precision.astype(np.float64))
     assert points.precision.shape == (points.count, points.count)
     assert points.count == np.isfinite(depth).sum()
-    np.testing.assert_allclose(np.diag(correlation), correlation[0, 0])
-    np.testing.assert_allclose(correlation[0, 0], fraction_of(scene), rtol=1e-9)
+    np.testing.assert_allclose(np.diag(correlation), correlation[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(correlation[0, 0], fraction_of(scene), rtol=1e-5)
 
 
 def test_signed_flow_is_solved_as_before():
