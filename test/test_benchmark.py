@@ -232,6 +232,7 @@ def test_speed_writes_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     other.write_bytes(model.read_bytes())
     models = ["--model", str(model), str(other)]
     arguments = [*models, "--provider", "cpu", "--threads", "1", "--frames", "10"]
+    held = np.ones(1 << 29, np.uint8)  # by this process, which is not the one that is measured
     assert (
         main(
             [
@@ -260,7 +261,7 @@ def test_speed_writes_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sum(stages) == pytest.approx(entry["image_to_estimate_ms"]["p50"], rel=0.5)
     assert entry["published_network_ms"] > 0
     assert entry["speedup_vs_published"] > 0
-    assert entry["peak_memory_mb"] > 30
+    assert 30 < entry["peak_memory_mb"] < len(held) >> 20
     assert result["machine"]["cores"] >= 1
     assert result["machine"]["processor"]
     assert "times faster than it" in document.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,6 +26,17 @@ def describe_machine() -> dict[str, str | int]:
     gpu = f", {parts['gpu']}" if parts["gpu"] else ", no GPU"
     parts["summary"] = f"{cores} cores of {parts['processor']}{gpu}, onnxruntime {parts['onnxruntime']}"
     return parts
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process has had resident, in MB."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        lines = []
+    # getrusage counts on from the process that started this one, so it is only asked where there is no /proc.
+    peak_kb = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+    return float(peak_kb or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
 
 
 def _processor() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from ..estimator import BlurImuEstimator, Estimate, Frame
 from ..image_message import decode_image
 from ..network import FlowDepthNetwork, Provider
+from .machine import peak_memory_mb
 from .publishing import open_publisher
 from .workload import INTERVAL_NS, Workload
 
@@ -78,7 +78,7 @@ def time_provider(run: Run) -> dict[str, Any]:
     with open_publisher() as publish:
         _feed(estimator, run.workload, WARM_UP, publish, Laps())
         _feed(estimator, run.workload, max(1, run.frames // ROUNDS), publish, laps)
-        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        memory_mb = peak_memory_mb()
         published = _open_published(run)
         for _ in range(ROUNDS - 1):
             if published is not None:
