@@ -177,6 +177,15 @@ def test_drawn_motions_reach_every_length_and_none_too_long(key: KeyFrame):
     assert interaction_matrix(np.zeros(1), np.zeros(1), FOCAL_PX, np.ones(1)).shape == (1, 2, 6)
 
 
+def test_everyday_motions_are_those_of_hand_and_drone(key: KeyFrame):
+    """2 rad/s and 0.7 m/s per axis, times the root mean squares of exposure, vigour and of those that hardly turn."""
+    rng, coarse = np.random.default_rng(0), key.inverse_depth[2::4, 2::4]
+    drawn = [draw_motion(rng, coarse, FOCAL_PX, 20.0, everyday_share=1.0) for _ in range(4000)]
+    strength = np.sqrt(np.mean([motion.twist**2 for motion in drawn], axis=0))
+    np.testing.assert_allclose(strength, np.repeat([0.0307, 0.0114], 3), rtol=0.08)
+    assert 0.2 < np.mean([motion.readout > 0 for motion in drawn]) < 0.3
+
+
 def test_occlusion_is_as_if_every_instant_had_been_rendered(tmp_path: Path):
     """Exposures warped from one key frame, against the mean of real renderings with everything that hides and appears."""
     try:

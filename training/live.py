@@ -22,7 +22,7 @@ from training.keyframe import FULL_SCALE
 from training.live_memory import Memory, Samples
 from training.live_rooms import PlannedKey, Supply, read_keys, start_workers
 from training.network import NetworkConfig
-from training.samples import SampleConfig
+from training.samples import SampleConfig, add_everyday
 from training.train import Run, TrainingConfig, learning_rate, train_step
 
 # Seconds between two lines of the log, and two checkpoints.
@@ -110,6 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--making", type=float, default=0.35, help="share of the GPU's time that goes into samples"
     )
     canonical.add_arguments(parser)
+    add_everyday(parser)
     for name in LEARNING:
         value = getattr(defaults, name)
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train until the time is used up."""
     device, began = compute_device(), time.monotonic()
     torch.backends.cudnn.benchmark = True
-    samples = SampleConfig(*arguments.size, arguments.focal_px)
+    samples = SampleConfig(*arguments.size, arguments.focal_px, everyday_share=arguments.everyday)
     supply = Supply(arguments.pack, arguments.keys, samples, arguments.workers, arguments.seed)
     workers = start_workers(supply)
     config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)

@@ -73,7 +73,7 @@ def draw_plans(rng: np.random.Generator, key: KeyFrame, config: SampleConfig, co
         # The same view in pixels of a coarse grid.
         small = View(view.width // COARSE, view.height // COARSE, view.focal_px / COARSE, view.rotation)
         coarse = view_inverse_depth(key, small)
-        motion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px, stride=COARSE)
+        motion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px, COARSE, config.everyday_share)
         plan["rotation"], plan["focal_px"] = view.rotation, view.focal_px
         plan["twist"], plan["change"], plan["readout"] = motion.twist, motion.change, motion.readout
         plan["sensor"] = draw_sensor(rng).row()

@@ -55,14 +55,28 @@ def _natural_twist(rng: np.random.Generator) -> np.ndarray:
     return rates * exposure_s
 
 
+def everyday_motion(rng: np.random.Generator) -> ExposureMotion:
+    """What a camera in a hand, on a robot or a drone mostly sees: as `_natural_twist`, but seldom far from its usual vigour."""
+    exposure_s = rng.uniform(0.005, 0.022)
+    vigour = np.exp(rng.normal(0, 0.35, size=2))
+    rates = np.concatenate((2.0 * vigour[0] * rng.normal(size=3), 0.7 * vigour[1] * rng.normal(size=3)))
+    if rng.random() < 0.12:
+        rates[:3] *= 0.3
+    return _within_exposure(rng, rates * exposure_s, change=0.25, swing=0.08, rolling=0.25)
+
+
 def draw_motion(
     rng: np.random.Generator,
     inverse_depth: np.ndarray,
     focal_px: float,
     max_blur_px: float,
     stride: int = 4,
+    everyday_share: float = 0.0,
 ) -> ExposureMotion:
-    """A motion for a view with this inverse depth grid [h,w] of a stride; blur lengths up to max_blur_px (median)."""
+    """A motion for a view with this inverse depth grid [h,w] of a stride: an everyday one as often as asked for, else one of many
+    that are not, blur lengths up to max_blur_px (median)."""
+    if everyday_share > 0 and rng.random() < everyday_share:
+        return everyday_motion(rng)
     twist = _natural_twist(rng)
     if rng.random() < 0.5:
         share = rng.choice([0.0, 1.0, rng.random()], p=[0.15, 0.35, 0.5])
@@ -74,9 +88,17 @@ def draw_motion(
         twist *= 0.05 * rng.random()
     excess = median_blur_px(twist, inverse_depth, focal_px, stride) / max_blur_px
     twist /= max(1.0, excess)
-    change = (
-        0.3 * twist * rng.normal(size=6)
-        + 0.1 * np.linalg.norm(twist[:3]) * np.r_[rng.normal(size=3), 0, 0, 0]
-    )
-    readout = rng.uniform(0.3, 3.0) if rng.random() < 0.3 else 0.0
-    return ExposureMotion(twist, change * (readout < 1.5), readout)
+    return _within_exposure(rng, twist, change=0.3, swing=0.1, rolling=0.3)
+
+
+def _within_exposure(
+    rng: np.random.Generator, twist: np.ndarray, *, change: float, swing: float, rolling: float
+) -> ExposureMotion:
+    """A motion of this twist that changes over the exposure, and of a share `rolling` of which the rows are read one by one.
+
+    change: standard deviation as a share of each component; swing: of the rotation's, as a share of its length.
+    """
+    drift = change * twist * rng.normal(size=6)
+    drift += swing * np.linalg.norm(twist[:3]) * np.r_[rng.normal(size=3), 0, 0, 0]
+    readout = rng.uniform(0.3, 3.0) if rng.random() < rolling else 0.0
+    return ExposureMotion(twist, drift * (readout < 1.5), readout)

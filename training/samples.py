@@ -27,13 +27,15 @@ MARGIN = 1.12
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Image size, canonical focal length, share of collages among the key frames, samples per shard."""
+    """Image size, canonical focal length, share of collages among the key frames, samples per shard, share of motions that are
+    everyday ones."""
 
     width: int = canonical.WINDOW[0]
     height: int = canonical.WINDOW[1]
     canonical_px: float = canonical.FOCAL_PX
     collage_share: float = 0.4
     shard_size: int = 256
+    everyday_share: float = 0.0
 
     @property
     def max_blur_px(self) -> float:
@@ -72,7 +74,9 @@ def make_sample(
     if recorded:
         motion = recorded(view, coarse)
     else:
-        motion = draw_motion(rng, coarse, view.focal_px, config.max_blur_px)
+        motion = draw_motion(
+            rng, coarse, view.focal_px, config.max_blur_px, everyday_share=config.everyday_share
+        )
     light, inverse_depth = integrate_exposure(key, view, motion)
     grid = (config.width // canonical.STRIDE, config.height // canonical.STRIDE)
     label = cv2.resize(inverse_depth, grid, interpolation=cv2.INTER_AREA)
@@ -125,12 +129,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     canonical.add_arguments(parser, canonical.WINDOW)
     parser.add_argument("--shard-size", type=int, default=256)
     parser.add_argument("--collages", type=float, default=0.4, help="share of collages among the key frames")
+    add_everyday(parser)
+
+
+def add_everyday(parser: argparse.ArgumentParser) -> None:
+    """--everyday."""
+    parser.add_argument(
+        "--everyday",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of motions as cameras in use make them",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make shards of samples; existing ones are kept, new key frames are picked up shard by shard."""
     cv2.setNumThreads(1)
-    config = SampleConfig(*arguments.size, arguments.focal_px, arguments.collages, arguments.shard_size)
+    config = SampleConfig(
+        *arguments.size, arguments.focal_px, arguments.collages, arguments.shard_size, arguments.everyday
+    )
     for number in range(arguments.first, arguments.first + arguments.shards):
         folder = arguments.out / f"shard_{number:05d}"
         if folder.exists():
