@@ -45,11 +45,16 @@ def _direction(rng: np.random.Generator, size: int) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
+def _rates(rng: np.random.Generator, log_vigour: float, spread: float) -> np.ndarray:
+    """Rates [6] of a hand, drone or robot: 2 rad/s and 0.7 m/s per axis, each half times a log-normal vigour."""
+    vigour = np.exp(rng.normal(log_vigour, spread, size=2))
+    return np.concatenate((2.0 * vigour[0] * rng.normal(size=3), 0.7 * vigour[1] * rng.normal(size=3)))
+
+
 def _natural_twist(rng: np.random.Generator) -> np.ndarray:
-    """Hand-held, drone or robot: rates per axis 2 rad/s and 0.7 m/s times a heavy-tailed vigour, exposure 3-25 ms."""
+    """Hand-held, drone or robot, of heavy-tailed vigour, exposure 3-25 ms."""
     exposure_s = rng.uniform(0.003, 0.025)
-    vigour = np.exp(rng.normal(-0.2, 0.7, size=2))
-    rates = np.concatenate((2.0 * vigour[0] * rng.normal(size=3), 0.7 * vigour[1] * rng.normal(size=3)))
+    rates = _rates(rng, -0.2, 0.7)
     if rng.random() < 0.2:
         rates *= np.array([0.15, 1.0, 0.15, 0.3, 0.1, 1.0])
     return rates * exposure_s
@@ -58,8 +63,7 @@ def _natural_twist(rng: np.random.Generator) -> np.ndarray:
 def everyday_motion(rng: np.random.Generator) -> ExposureMotion:
     """What a camera in a hand, on a robot or a drone mostly sees: as `_natural_twist`, but seldom far from its usual vigour."""
     exposure_s = rng.uniform(0.005, 0.022)
-    vigour = np.exp(rng.normal(0, 0.35, size=2))
-    rates = np.concatenate((2.0 * vigour[0] * rng.normal(size=3), 0.7 * vigour[1] * rng.normal(size=3)))
+    rates = _rates(rng, 0.0, 0.35)
     if rng.random() < 0.12:
         rates[:3] *= 0.3
     return _within_exposure(rng, rates * exposure_s, change=0.25, swing=0.08, rolling=0.25)
@@ -73,8 +77,8 @@ def draw_motion(
     stride: int = 4,
     everyday_share: float = 0.0,
 ) -> ExposureMotion:
-    """A motion for a view with this inverse depth grid [h,w] of a stride: an everyday one as often as asked for, else one of many
-    that are not, blur lengths up to max_blur_px (median)."""
+    """A motion for a view with this inverse depth grid [h,w] of a stride: an everyday one as often as asked for, else one with
+    blur lengths up to max_blur_px (median)."""
     if everyday_share > 0 and rng.random() < everyday_share:
         return everyday_motion(rng)
     twist = _natural_twist(rng)
