@@ -16,7 +16,7 @@ TWIST = np.array([0.01, -0.02, 0.03, 0.002, 0.001, -0.003], np.float32)
 FOCAL_PX = 100.0
 
 
-def write(folder: Path, width: int, height: int, count: int = 4) -> Path:
+def write(folder: Path, width: int, height: int, count: int = 4, twist: np.ndarray = TWIST) -> Path:
     """A shard of flat images, each with its number as inverse depth and as grey level."""
     config = SampleConfig(width=width, height=height, canonical_px=FOCAL_PX, shard_size=count)
     grid = (height // STRIDE, width // STRIDE)
@@ -24,7 +24,7 @@ def write(folder: Path, width: int, height: int, count: int = 4) -> Path:
         (
             np.full((height, width, 3), 10 * k + 10, np.uint8),
             np.full(grid, k + 1, np.float16),
-            (TWIST, FOCAL_PX, FOCAL_PX, True),
+            (twist, FOCAL_PX, FOCAL_PX, True),
         )
         for k in range(count)
     )
@@ -49,6 +49,19 @@ def test_labels_stay_with_their_image(tmp_path: Path):
     grey = batch.image[:, 0, 0, 0]
     torch.testing.assert_close(batch.labels.inverse_depth[:, 0, 0], grey / 10)
     assert (batch.labels.twist.abs() == torch.from_numpy(np.abs(TWIST))).all()
+
+
+def test_sharp_images_come_more_often_where_fewer_of_the_blurred_are_learnt_from(tmp_path: Path):
+    write(tmp_path / "blurred" / "shard_0", 64, 32)
+    write(tmp_path / "sharp" / "shard_0", 64, 32, twist=TWIST / 100)
+    shards = Shards([tmp_path / "blurred", tmp_path / "sharp"])
+
+    def sharp(blurred_share: float) -> float:
+        batch = draw_batch(np.random.default_rng(2), shards, 400, (32, 64), blurred_share)
+        return float((batch.labels.twist.abs().amax(dim=1) < 0.001).float().mean())
+
+    assert sharp(1.0) == pytest.approx(0.5, abs=0.1)
+    assert sharp(0.25) == pytest.approx(0.8, abs=0.1)
 
 
 def test_a_folder_without_shards_says_what_makes_them(tmp_path: Path):

@@ -14,10 +14,11 @@ from blur_imu_ros.network import FlowDepthNetwork as DeployedNetwork
 from blur_imu_ros.network import FlowRepresentation, Provider
 from training import __main__ as training
 from training import export
+from training.configuration import TrainingConfig
 from training.export import ContractNetwork, load_network, parity
 from training.network import NetworkConfig
 from training.quantise import FLOAT_LAYERS, quantise
-from training.train import Run, TrainingConfig
+from training.run import Run
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 WIDTH, HEIGHT = 256, 128

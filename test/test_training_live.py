@@ -17,6 +17,7 @@ from training.batch_sensor import Sensors, compressed, expose
 from training.batches import MIRROR_X, MIRROR_Y
 from training.blur import View, integrate_exposure
 from training.collage import make_collage
+from training.configuration import TrainingConfig
 from training.keyframe import FULL_SCALE, KeyFrame
 from training.live import Maker, add_arguments, train
 from training.live_memory import Memory
@@ -24,11 +25,11 @@ from training.live_rooms import PlannedKey, Supply, draw_plans, read_keys, start
 from training.motion import ExposureMotion
 from training.network import NetworkConfig
 from training.renderer import Renderer
+from training.run import Run
 from training.samples import SampleConfig
 from training.sensor import draw_sensor
 from training.sensor import expose as expose_one
 from training.smoke_assets import painted, write_pack
-from training.train import Run, TrainingConfig
 
 CONFIG = SampleConfig(128, 128, 100.0)
 CPU = torch.device("cpu")

@@ -11,13 +11,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from training.batches import Batch
+from training.configuration import TrainingConfig
 from training.consistent import consistent
+from training.learning import Learning, hold
 from training.losses import make_labels
 from training.measurement import length_of
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.patches import half_sizes
+from training.run import Run
 from training.steered import SteeredReader
-from training.train import Run, TrainingConfig, batch_loss
+from training.train import batch_loss, train_step
 
 WIDTH, HEIGHT, CELL = 256, 192, 32
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
@@ -159,26 +162,76 @@ def test_it_learns_to_mend_a_wrong_gain():
     assert float(error(held_out).detach()) < 0.5 * before
 
 
-def test_the_further_looks_can_be_taught_alone():
-    torch.manual_seed(0)
-    network = FlowDepthNetwork(TINY)
+def tiny_batch() -> Batch:
     focal_px = torch.tensor([200.0, 200.0])
     twist = torch.tensor([[0.02, 0.05, 0.01, 0.0, 0.0, 0.0]] * 2)
     labels = make_labels(
         twist, torch.full((2, 12, 16), 0.5), torch.ones(2, dtype=torch.bool), focal_px, 200.0, 16
     )
-    batch = Batch(blurred_noise(12).expand(2, 3, HEIGHT, WIDTH).contiguous(), labels, 200.0)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    config = TrainingConfig(first_look_weight=0.0)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    return Batch(blurred_noise(12).expand(2, 3, HEIGHT, WIDTH).contiguous(), labels, 200.0)
+
+
+def disturbed_run(config: TrainingConfig, folder: Path) -> Run:
+    """A run in which no layer adds nothing: those that start so would keep the ones before them from learning."""
+    state = Run(folder, config, TINY, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in state.model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return state
+
+
+def changed_by_training(config: TrainingConfig, folder: Path) -> dict[str, torch.Tensor]:
+    """What two steps change, by name: the new values less the old."""
+    state = disturbed_run(config, folder)
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    state.model.train()
     for _ in range(2):
-        network.train()
-        network.hold_first_look()
-        batch_loss(network, batch, config, with_velocity=True)["total"].backward()
-        optimiser.step()
-    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+        train_step(state, state.model, tiny_batch(), 1e-2, with_velocity=True)
+    after = state.model.state_dict()
+    return {
+        name: after[name] - value for name, value in before.items() if not torch.equal(after[name], value)
+    }
+
+
+EARLY = ("stem.", "products.", "structure.", "entries.0.", "stages.0.")
+
+
+def test_everything_learns_where_nothing_is_said(tmp_path: Path):
+    changed = changed_by_training(TrainingConfig(), tmp_path)
+    for part in (*EARLY, "stages.1.", "flow_head.", "depth_head.", "further_looks.0.", "further_looks.1."):
+        assert any(name.startswith(part) for name in changed), part
+
+
+def test_the_further_looks_can_be_taught_alone(tmp_path: Path):
+    changed = changed_by_training(TrainingConfig(learns=Learning.LOOKS), tmp_path)
     assert changed
     assert all(name.startswith("further_looks.") for name in changed)
+
+
+def test_early_layers_and_their_norms_can_be_held(tmp_path: Path):
+    changed = changed_by_training(TrainingConfig(learns=Learning.LATE), tmp_path)
+    assert not any(name.startswith(EARLY) for name in changed)
+    for part in ("entries.1.", "stages.1.", "flow_head.", "depth_head.", "further_looks.1."):
+        assert any(name.startswith(part) for name in changed), part
+
+
+def test_how_sure_it_is_can_be_taught_alone(tmp_path: Path):
+    changed = changed_by_training(TrainingConfig(learns=Learning.SIGMA), tmp_path)
+    last = f"further_looks.{TINY.looks - 2}.answer."
+    assert set(changed) == {last + "weight", last + "bias"}
+    for change in changed.values():
+        moved = change.flatten(1).abs().sum(dim=1) if change.dim() > 1 else change.abs()
+        assert torch.equal(moved > 0, torch.tensor([False, False, True, False]))
+
+
+def test_features_learn_from_the_further_looks_where_asked(tmp_path: Path):
+    gradients = []
+    for asked in (False, True):
+        config = TrainingConfig(looks_teach_features=asked)
+        state = disturbed_run(config, tmp_path / str(asked))
+        batch_loss(state.model.train(), tiny_batch(), config, with_velocity=True)["total"].backward()
+        gradients.append(state.model.merge[0].second[0].weight.grad)
+    assert not torch.allclose(*gradients)
 
 
 def test_one_look_more_leaves_the_earlier_ones_as_they_are():
@@ -207,13 +260,24 @@ def test_a_look_that_is_new_starts_as_the_one_before_it(tmp_path: Path):
             torch.testing.assert_close(value, learnt[name])
 
 
+def test_looks_can_be_left_out(tmp_path: Path):
+    thrice = Run(tmp_path / "thrice", TrainingConfig(), TINY, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in thrice.average.module.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    thrice.save()
+    twice = Run(tmp_path / "twice", TrainingConfig(), replace(TINY, looks=2), torch.device("cpu"))
+    twice.start_from(thrice.checkpoint)
+    learnt = thrice.average.module.state_dict()
+    for name, value in twice.model.state_dict().items():
+        torch.testing.assert_close(value, learnt[name])
+
+
 def test_norms_that_are_held_keep_what_they_know_of_the_data():
-    network = FlowDepthNetwork(TINY)
-    network.train()
-    network.hold_norms()
-    before = {name: value.clone() for name, value in network.named_buffers()}
-    network(blurred_noise(13).expand(2, 3, HEIGHT, WIDTH).contiguous())
-    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
-    network.train()
-    network(blurred_noise(13).expand(2, 3, HEIGHT, WIDTH).contiguous())
-    assert not all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    for norms in (True, False):
+        network = FlowDepthNetwork(TINY)
+        hold(network, Learning.EVERYTHING, norms)
+        network.train()
+        before = {name: value.clone() for name, value in network.named_buffers()}
+        network(blurred_noise(13).expand(2, 3, HEIGHT, WIDTH).contiguous())
+        assert norms == all(torch.equal(value, before[name]) for name, value in network.named_buffers())

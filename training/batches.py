@@ -33,6 +33,10 @@ class Batch:
         )
 
 
+# Blur in pixels above which an image counts as blurred.
+BLURRED_PX = 3.0
+
+
 def keep_share(length: Tensor) -> Tensor:
     """Which share of the samples of a blur length in pixels is learnt from: all up to 36 pixels, where cameras in motion are most
     of the time and an error of a pixel costs most rad/s, and fewer of longer blur."""
@@ -79,16 +83,17 @@ class Shards:
         return images[index], depths[index], records[index]
 
     def pick_moderate(
-        self, rng: np.random.Generator, size: tuple[int, int] | None = None
+        self, rng: np.random.Generator, size: tuple[int, int] | None = None, blurred_share: float = 1.0
     ) -> tuple[np.ndarray, np.ndarray, np.void]:
-        """As pick, with long blur made rarer."""
+        """As pick, with long blur made rarer, and blurred images altogether where their share is less than 1."""
         while True:
             image, depth, record = self.pick(rng, size)
             length = record["focal_px"] * (
                 np.linalg.norm(record["twist"][:3])
                 + np.linalg.norm(record["twist"][3:]) * float(np.median(depth))
             )
-            if rng.random() < keep_share(torch.tensor(length)):
+            share = float(keep_share(torch.tensor(length))) * (blurred_share if length > BLURRED_PX else 1.0)
+            if rng.random() < share:
                 return image, depth, record
 
 
@@ -132,7 +137,13 @@ def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
     return image, depth, record
 
 
-def draw_batch(rng: np.random.Generator, shards: Shards, size: int, crop: tuple[int, int]) -> Batch:
+def draw_batch(
+    rng: np.random.Generator,
+    shards: Shards,
+    size: int,
+    crop: tuple[int, int],
+    blurred_share: float = 1.0,
+) -> Batch:
     """A random augmented batch of images of one size; crop (height, width) is cut to the image where it is larger.
 
     Of images smaller than the largest there are as many more: windows show many motions, whole views their surroundings.
@@ -140,7 +151,7 @@ def draw_batch(rng: np.random.Generator, shards: Shards, size: int, crop: tuple[
     sizes = shards.sizes()
     height, width = sizes[rng.integers(len(sizes))]
     count = size * max(h * w for h, w in sizes) // (height * width)
-    samples = [_augment(rng, shards.pick_moderate(rng, (height, width))) for _ in range(count)]
+    samples = [_augment(rng, shards.pick_moderate(rng, (height, width), blurred_share)) for _ in range(count)]
     crop = min(crop[0], height), min(crop[1], width)
     corners = tuple(
         int(rng.integers((full - part) // STRIDE + 1)) * STRIDE

@@ -18,17 +18,19 @@ from training import canonical
 from training.batch_blur import BatchExposure, Exposures
 from training.batch_sensor import Sensors, expose
 from training.compute import compute_device
+from training.configuration import TrainingConfig, add_fields, learning_rate
 from training.keyframe import FULL_SCALE
 from training.live_memory import Memory, Samples
 from training.live_rooms import PlannedKey, Supply, read_keys, start_workers
 from training.network import NetworkConfig
+from training.run import Run
 from training.samples import SampleConfig, add_everyday
-from training.train import Run, TrainingConfig, learning_rate, train_step
+from training.train import train_step
 
 # Seconds between two lines of the log, and two checkpoints.
 REPORT_S = 15.0
 # Fields of TrainingConfig that are arguments of this command too.
-LEARNING = ("batch", "learning_rate", "warm_up", "velocity_weight", "seed")
+LEARNING = ("batch", "learning_rate", "warm_up", "velocity_weight", "looks_teach_features", "seed")
 
 
 class Maker:
@@ -90,7 +92,6 @@ class Maker:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training live`."""
-    defaults = TrainingConfig()
     parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
     parser.add_argument(
         "--keys", type=Path, required=True, help="folder for key frames that wait, best in memory"
@@ -111,9 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     canonical.add_arguments(parser)
     add_everyday(parser)
-    for name in LEARNING:
-        value = getattr(defaults, name)
-        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    add_fields(parser, LEARNING)
 
 
 def run(arguments: argparse.Namespace) -> int:

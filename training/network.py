@@ -73,6 +73,9 @@ class FlowDepthNetwork(nn.Module):
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config or NetworkConfig()
+        # Batch norms that keep their statistics, and whether the features learn from the further looks as well (learning.py).
+        self.in_evaluation: list[nn.Module] = []
+        self.looks_teach_features = False
         w2, *widths = self.config.widths
         self.stem = conv(4, w2, 5, 2)
         self.products = LocalProducts(w2)
@@ -107,22 +110,18 @@ class FlowDepthNetwork(nn.Module):
         seen = self.features(image, luma)
         q, log_sigma, *depth = self.first_look(seen)
         means = read = (q, log_sigma)
+        known = seen if self.looks_teach_features else seen.detach()
         for look in self.further_looks:
-            read = look(atlas, *(part.detach() for part in (*read, seen)))
+            read = look(atlas, *(part.detach() for part in read), known)
             means = (*read, *means)
         return *measurement(*means[:2]), *depth, *means
 
-    def hold_first_look(self) -> None:
-        """Train the further looks alone: everything else keeps its weights and the statistics of its batch norms."""
-        for name, child in self.named_children():
-            if name != "further_looks":
-                child.eval().requires_grad_(False)
-
-    def hold_norms(self) -> None:
-        """Keep the statistics of the batch norms: what large batches found out is not unlearnt from small ones."""
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+    def train(self, mode: bool = True) -> FlowDepthNetwork:
+        """As any module's; what is held (learning.py) stays in evaluation."""
+        super().train(mode)
+        for module in self.in_evaluation:
+            module.eval()
+        return self
 
     def features(self, image: Tensor, luma: Tensor) -> Tensor:
         """What both heads read, [B,C,h,w]."""

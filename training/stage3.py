@@ -21,10 +21,11 @@ from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical
 from training.batches import MIRROR_X, prefetch
 from training.compute import compute_device
+from training.configuration import TrainingConfig, learning_rate
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.train import Run, TrainingConfig, follow, learning_rate
+from training.run import Run, follow
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0
