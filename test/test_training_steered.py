@@ -224,6 +224,12 @@ def test_how_sure_it_is_can_be_taught_alone(tmp_path: Path):
         assert torch.equal(moved > 0, torch.tensor([False, False, True, False]))
 
 
+@pytest.mark.parametrize("learns", [Learning.LOOKS, Learning.SIGMA])
+def test_a_network_that_looks_once_has_no_looks_to_teach(learns: Learning):
+    with pytest.raises(ValueError, match="--looks 2"):
+        hold(FlowDepthNetwork(replace(TINY, looks=1)), learns)
+
+
 def test_features_learn_from_the_further_looks_where_asked(tmp_path: Path):
     gradients = []
     for asked in (False, True):
