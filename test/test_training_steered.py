@@ -252,12 +252,18 @@ def test_one_look_more_leaves_the_earlier_ones_as_they_are():
         torch.testing.assert_close(earlier, later)
 
 
-def test_a_look_that_is_new_starts_as_the_one_before_it(tmp_path: Path):
-    twice = Run(tmp_path / "twice", TrainingConfig(), replace(TINY, looks=2), torch.device("cpu"))
+def saved_run(folder: Path, looks: int) -> Run:
+    """A run in whose checkpoint the averaged weights are others than those that a new run begins with."""
+    state = Run(folder, TrainingConfig(), replace(TINY, looks=looks), torch.device("cpu"))
     with torch.no_grad():
-        for parameter in twice.average.module.parameters():
+        for parameter in state.average.module.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
-    twice.save()
+    state.save()
+    return state
+
+
+def test_a_look_that_is_new_starts_as_the_one_before_it(tmp_path: Path):
+    twice = saved_run(tmp_path / "twice", looks=2)
     thrice = Run(tmp_path / "thrice", TrainingConfig(), TINY, torch.device("cpu"))
     thrice.start_from(twice.checkpoint)
     learnt = twice.average.module.further_looks[0].state_dict()
@@ -267,11 +273,7 @@ def test_a_look_that_is_new_starts_as_the_one_before_it(tmp_path: Path):
 
 
 def test_looks_can_be_left_out(tmp_path: Path):
-    thrice = Run(tmp_path / "thrice", TrainingConfig(), TINY, torch.device("cpu"))
-    with torch.no_grad():
-        for parameter in thrice.average.module.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))
-    thrice.save()
+    thrice = saved_run(tmp_path / "thrice", looks=3)
     twice = Run(tmp_path / "twice", TrainingConfig(), replace(TINY, looks=2), torch.device("cpu"))
     twice.start_from(thrice.checkpoint)
     learnt = thrice.average.module.state_dict()

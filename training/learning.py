@@ -33,11 +33,11 @@ def hold(network: FlowDepthNetwork, learns: Learning, norms: bool = False) -> No
     """
     if learns in (Learning.LOOKS, Learning.SIGMA) and not network.further_looks:
         raise ValueError(f"--learns {learns.value} wants a network that looks more than once: --looks 2 or 3")
-    early = (network.stem, network.products, network.structure, network.entries[0], network.stages[0])
+    early = [network.stem, network.products, network.structure, network.entries[0], network.stages[0]]
     all_but_looks = [child for name, child in network.named_children() if name != "further_looks"]
     held: list[nn.Module] = {
         Learning.EVERYTHING: [],
-        Learning.LATE: list(early),
+        Learning.LATE: early,
         Learning.LOOKS: all_but_looks,
         Learning.SIGMA: [network],
     }[learns]

@@ -97,10 +97,8 @@ class Run:
         for key in [key for key in weights if key.startswith(f"further_looks.{learnt - 1}.")]:
             for number in range(learnt, self.network.looks - 1):
                 weights[f"further_looks.{number}.{key.split('.', 2)[2]}"] = weights[key]
-        for number in range(self.network.looks - 1, learnt):
-            weights = {
-                key: value for key, value in weights.items() if not key.startswith(f"further_looks.{number}.")
-            }
+        lacking = tuple(f"further_looks.{number}." for number in range(self.network.looks - 1, learnt))
+        weights = {key: value for key, value in weights.items() if not key.startswith(lacking)}
         added = {key: value for key, value in self.model.state_dict().items() if key.startswith(GROWN)}
         for model in (self.model, self.average.module):
             model.load_state_dict({**added, **weights})
