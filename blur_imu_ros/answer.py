@@ -13,9 +13,11 @@ from .camera import CameraModel
 from .debug_image import Seen, newest
 from .diagnostics import DropCause, cause_of, describe
 from .errors import CameraError
-from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
+from .estimate import Estimate, Frame
+from .estimator import BlurImuEstimator
 from .image_message import decode_compressed, decode_image
 from .intake import ReceivedFrame
+from .options import EstimatorOptions
 from .parameters import ImageTransport, Settings, UndecidedSign
 from .velocity import SolverOptions
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .estimator import BlurImuEstimator, Estimate
+from .estimate import Estimate
+from .estimator import BlurImuEstimator
 from .network import FlowRepresentation
 
 COLUMNS = 20

@@ -12,11 +12,11 @@ from typing import Any
 from tqdm import tqdm
 
 from .errors import ConfigurationError
-from .estimator import EstimatorOptions
 from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
 from .exposure_fit import limit_note
 from .metrics import EvaluatedFrames, summary
 from .network import FlowDepthNetwork, Provider
+from .options import EstimatorOptions
 from .sequence import Sequence as SequenceFolder
 from .velocity import SolverOptions
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from .errors import ExposureError
-from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
+from .estimate import Estimate, Frame
+from .estimator import BlurImuEstimator
 from .exposure_fit import fit_exposure
 from .metrics import EvaluatedFrames, true_sign
 from .network import FlowDepthNetwork, Prediction
+from .options import EstimatorOptions
 from .sequence import Sequence, read_depth, read_image
 from .sequence_solver import SequenceSolver, Solver
 

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from .diagnostics import Report
 from .errors import BlurImuError
-from .estimator import Estimate
+from .estimate import Estimate
 
 _LINEAR_FIRST = [3, 4, 5, 0, 1, 2]
 

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image, Imu
 from std_msgs.msg import Header
 
 from .debug_image import Seen, draw
-from .estimator import Estimate
+from .estimate import Estimate
 from .messages import imu_message, twist_message
 
 KEEP_LAST = 10

@@ -15,9 +15,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from .errors import ConfigurationError
-from .estimator import UndecidedSign
 from .exposure_field import ExposureUnit
 from .network import Provider
+from .options import UndecidedSign
 from .timing import StampReference
 from .velocity import SolverOptions
 

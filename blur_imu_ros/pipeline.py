@@ -11,7 +11,8 @@ from .answer import CameraSource, FrameAnswerer
 from .debug_image import Seen
 from .diagnostics import DropCause, Health
 from .errors import BlurImuError
-from .estimator import BlurImuEstimator, Estimate
+from .estimate import Estimate
+from .estimator import BlurImuEstimator
 from .inputs import Inputs
 from .intake import FrameIntake, ReceivedFrame
 from .outputs import Outputs

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from .bag import BagReader
 from .bag_topics import add_topic_arguments, choose_topics
 from .errors import ConfigurationError
-from .estimator import EstimatorOptions
 from .evaluate import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .exposure_field import check_exposure
 from .exposure_fit import limit_note
+from .options import EstimatorOptions
 from .recording import BagRecording, RecordedFrame, Recording, SequenceRecording, Timing
 from .replay_output import describe, explain, write_all
 from .replay_run import Progress, fit_to_gyro, run_all

@@ -12,7 +12,6 @@ import numpy as np
 from .alignment import Alignment, align
 from .bag import BagMessage, BagWriter
 from .errors import ConfigurationError
-from .estimator import EstimatorOptions
 from .metrics import (
     EvaluatedFrames,
     coverage_95,
@@ -22,6 +21,7 @@ from .metrics import (
     velocity_errors,
 )
 from .network import FlowDepthNetwork
+from .options import EstimatorOptions
 from .plots import Reference, draw_all, draw_picture
 from .recording import Recording
 from .replay_run import ReplayRun

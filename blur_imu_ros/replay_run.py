@@ -10,10 +10,12 @@ import numpy as np
 
 from .alignment import align
 from .errors import BlurImuError, ConfigurationError, ExposureError, ImageError
-from .estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame
+from .estimate import Estimate, Frame
+from .estimator import BlurImuEstimator
 from .exposure_field import check_exposure
 from .exposure_fit import fit_exposure
 from .network import FlowDepthNetwork
+from .options import EstimatorOptions
 from .recording import RecordedFrame, Recording
 from .sequence_solver import Prepared, SequenceSolver, Solver
 from .timing import Admission, Epochs, FrameInterval

@@ -8,23 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from .camera import CameraModel, CanonicalView
+from .camera import CameraModel
+from .camera_solver import CameraSolver
 from .covariance import bound_eigenvalues
-from .direction import (
-    DirectionDecision,
-    DirectionOptions,
-    Geometry,
-    GreyView,
-    choose_direction,
-    grey_view,
-    outside_of,
-)
-from .estimator import EstimatorOptions
-from .motion_field import Array, grid_points, interaction_matrix
+from .direction import DirectionDecision, DirectionOptions, GreyView, choose_direction, grey_view
+from .motion_field import Array, interaction_matrix
 from .motion_points import MotionPoints, PointGeometry
 from .network import FlowDepthNetwork, FlowRepresentation, Prediction
+from .options import EstimatorOptions
 from .published_solver import solve_published
-from .velocity import Calibration, solve_velocity
 
 REPORT_WIDTH = 320
 FIT_POINTS = 1120
@@ -54,7 +46,7 @@ class Prepared:
 
 
 class SequenceSolver:
-    """Canonical view, network and solve for one camera."""
+    """Network and solve for one camera; arguments of the solve: see CameraSolver."""
 
     def __init__(
         self,
@@ -65,27 +57,12 @@ class SequenceSolver:
         correlation_px: float | None = None,
         independent_fraction: float | None = None,
     ) -> None:
-        """correlation_px: how far apart points share their errors, independent_fraction: the share of them that err
-        independently, which says how many are used; None for the model's own."""
-        spec = network.spec
         self._network = network
         self._solver = solver
-        self._options = options.solver
         self._variances = (options.min_variance, options.max_variance)
-        self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
-        self._outside = outside_of(self.view.valid)
-        self._x, self._y = grid_points(spec.width, spec.height, spec.stride)
-        self._valid = self.view.valid_on_grid(spec.stride).ravel()
-        border = options.solver.border_px
-        inside = (np.abs(self._x) <= spec.width / 2 - border) & (np.abs(self._y) <= spec.height / 2 - border)
-        self._usable = self._valid & inside
-        self._calibration = Calibration(
-            spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, spec.min_blur_px
-        )
-        fraction = spec.independent_fraction if independent_fraction is None else independent_fraction
-        self._maximum = options.solver.sample_size(fraction, self._x.size)
-        self._correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
-        self.report_scale = REPORT_WIDTH / spec.width
+        self._camera = CameraSolver(camera, network.spec, options, correlation_px, independent_fraction)
+        self.view = self._camera.view
+        self.report_scale = REPORT_WIDTH / network.spec.width
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Network outputs of an image uint8 RGB [H, W, 3] or mono [H, W]; buffers, overwritten by the next one."""
@@ -93,50 +70,37 @@ class SequenceSolver:
         return self._network.predict(self.canonical)
 
     @cached_property
-    def _geometry(self) -> PointGeometry:
-        return self._points(self._maximum, self._correlation_px)
-
-    @cached_property
     def _fit_geometry(self) -> PointGeometry:
-        return self._points(FIT_POINTS, 0.0)
-
-    def _points(self, maximum: int, correlation_px: float) -> PointGeometry:
-        return PointGeometry(self._x, self._y, self.view.focal_px, self._usable, maximum, correlation_px)
+        return self._camera.point_geometry(FIT_POINTS, 0.0)
 
     def prepare(self, prediction: Prediction, *, for_fit: bool = False) -> Prepared:
         """Reduce a prediction to what the solve needs; keeps no reference to its buffers.
 
         for_fit: up to FIT_POINTS, each erring for itself, since a fit solves every frame many times.
         """
-        inverse_depth = prediction.inverse_depth / self.view.depth_scale
         if self._solver is Solver.PUBLISHED:
-            kind, focal_px = prediction.representation, self.view.focal_px
-            motion = solve_published(prediction.flow, inverse_depth, kind, self._x, self._y, focal_px)
+            camera, kind = self._camera, prediction.representation
+            inverse_depth = prediction.inverse_depth / self.view.depth_scale
+            motion = solve_published(
+                prediction.flow, inverse_depth, kind, camera.x, camera.y, self.view.focal_px
+            )
             return Prepared(None, motion)
-        points = (self._fit_geometry if for_fit else self._geometry).points(
-            prediction.flow,
-            np.exp(prediction.flow_log_sigma),
-            inverse_depth,
-            np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale,
-            prediction.representation,
-        )
-        return Prepared(points, None)
+        return Prepared(self._camera.points(prediction, self._fit_geometry if for_fit else None), None)
 
     def solve(self, prepared: Prepared, exposure_s: float) -> Solved:
         """Velocity over an exposure in seconds."""
         if prepared.points is None:
             assert prepared.motion is not None
             return Solved(prepared.motion / exposure_s, np.full((6, 6), np.nan))
-        solution = solve_velocity(prepared.points, exposure_s, self._calibration, self._options)
+        solution = self._camera.solve(prepared.points, exposure_s)
         return Solved(solution.twist, bound_eigenvalues(solution.covariance, *self._variances))
 
     def decide(
         self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
     ) -> tuple[DirectionDecision, GreyView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
-        grey = grey_view(self.canonical, self._outside, stamp_ns)
-        inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
-        geometry = Geometry(self._x, self._y, inverse_depth, self.view.focal_px)
+        grey = grey_view(self.canonical, self._camera.outside, stamp_ns)
+        geometry = self._camera.geometry(prediction)
         neighbours = [earlier] if earlier else []
         decision = choose_direction(
             grey, neighbours, geometry, solved.twist, solved.covariance, None, DirectionOptions()
@@ -149,8 +113,7 @@ class SequenceSolver:
         if prediction.representation is FlowRepresentation.DOUBLE_ANGLE:
             angle, length = np.arctan2(flow[1], flow[0]) / 2, np.hypot(flow[0], flow[1])
             flow = length * np.stack([np.cos(angle), np.sin(angle)])
-        inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
-        matrix = interaction_matrix(self._x, self._y, self.view.focal_px, inverse_depth)
+        matrix = self._interaction_matrix(prediction)
         side = np.einsum("nji,i,jn->n", matrix, twist * exposure_s, flow.reshape(2, -1)).reshape(
             flow.shape[1:]
         )
@@ -158,21 +121,24 @@ class SequenceSolver:
 
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
         """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""
-        inverse_depth = prediction.inverse_depth.ravel()[self._valid] / self.view.depth_scale
-        matrix = interaction_matrix(
-            self._x[self._valid], self._y[self._valid], self.view.focal_px, inverse_depth
-        )
+        matrix = self._interaction_matrix(prediction)[self._camera.seen]
         length = np.linalg.norm(matrix @ (truth * exposure_s), axis=1)
         return float(np.median(length)) * self.report_scale
 
     def inverse_depth_error(self, prediction: Prediction, depth_m: Array) -> float:
         """Mean of |predicted - true| / true inverse depth over the grid where depth [H, W] of the source is known."""
+        camera = self._camera
         centre = (self.view.width / 2 - 0.5, self.view.height / 2 - 0.5)
-        points = np.stack([self._x + centre[0], self._y + centre[1]], axis=1)[self._valid]
+        points = np.stack([camera.x + centre[0], camera.y + centre[1]], axis=1)[camera.seen]
         column, row = np.rint(self.view.source_pixels(points)).astype(np.intp).T
         inside = (column >= 0) & (row >= 0) & (column < depth_m.shape[1]) & (row < depth_m.shape[0])
         true = depth_m[row[inside], column[inside]]
-        predicted = prediction.inverse_depth.ravel()[self._valid][inside] / self.view.depth_scale
+        predicted = prediction.inverse_depth.ravel()[camera.seen][inside] / self.view.depth_scale
         known = np.isfinite(true) & (true > 0)
         # |1/a - 1/b| / (1/b) with b the true depth.
         return float(np.mean(np.abs(predicted[known] * true[known] - 1))) if known.any() else float("nan")
+
+    def _interaction_matrix(self, prediction: Prediction) -> Array:
+        """Of all points of the grid, at the predicted depth."""
+        at = self._camera.geometry(prediction)
+        return interaction_matrix(at.x, at.y, at.focal_px, at.inverse_depth)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .estimator import Estimate
+from .estimate import Estimate
 
 TWIST_NAMES = ("wx", "wy", "wz", "vx", "vy", "vz")
 

@@ -11,10 +11,12 @@ from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, p
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError, ModelError
-from blur_imu_ros.estimator import BlurImuEstimator, Estimate, EstimatorOptions, Frame, UndecidedSign
+from blur_imu_ros.estimate import Estimate, Frame
+from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.model_spec import FlowRepresentation, ModelSpec
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
+from blur_imu_ros.options import EstimatorOptions, UndecidedSign
 from blur_imu_ros.rigid_motion import displacement
 
 EXPOSURE_S = 0.01
@@ -161,7 +163,7 @@ def test_reset_forgets_the_frame_before() -> None:
 def test_warming_leaves_nothing_behind() -> None:
     warmed, fresh = BlurImuEstimator(Oracle(TWIST)), BlurImuEstimator(Oracle(TWIST))
     warmed.warm()
-    assert warmed.last_view is warmed.last_canonical is warmed.last_prediction is None
+    assert warmed.camera is warmed.last_canonical is warmed.last_prediction is None
     first, expected = warmed.estimate(frame(0)), fresh.estimate(frame(0))
     np.testing.assert_array_equal(first.twist, expected.twist)
     assert first.sign_probability == 0.5
@@ -176,7 +178,7 @@ def test_a_network_that_fails_on_noise_still_answers_frames(monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(network, "predict", fail)
         estimator.warm()
-    assert estimator.last_view is None
+    assert estimator.camera is None
     assert estimator.estimate(frame(0)).sign_probability == 0.5
 
 
@@ -189,20 +191,20 @@ def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
     network.seen_inverse_depth = network.inverse_depth / 2
     estimate = estimator.estimate(frame(0, camera=narrow))
     sign = 1 if estimate.twist @ TWIST > 0 else -1
-    assert estimator.last_view is not None
-    assert estimator.last_view.focal_px == pytest.approx(520)
+    assert estimator.camera is not None
+    assert estimator.camera.view.focal_px == pytest.approx(520)
     np.testing.assert_allclose(sign * estimate.twist, TWIST, rtol=0.03, atol=0.03)
 
 
 def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:
     estimator = BlurImuEstimator(Oracle(TWIST))
     estimator.estimate(frame(0))
-    view = estimator.last_view
+    camera = estimator.camera
     estimator.estimate(frame(1))
-    assert estimator.last_view is view
+    assert estimator.camera is camera
     other = CameraModel(WIDTH, HEIGHT, CAMERA.matrix * [[1.1], [1.1], [1]])
     assert estimator.estimate(frame(2, camera=other)).sign_probability == 0.5
-    assert estimator.last_view is not view
+    assert estimator.camera is not camera
 
 
 @pytest.mark.parametrize("use_next_frame", [False, True])

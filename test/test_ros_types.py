@@ -5,7 +5,7 @@ from geometry_msgs.msg import TwistWithCovarianceStamped
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Imu
 
-from blur_imu_ros.estimator import Estimate
+from blur_imu_ros.estimate import Estimate
 from blur_imu_ros.messages import imu_message, twist_message
 from blur_imu_ros.ros_types import MessageFactory
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.estimator import EstimatorOptions
 from blur_imu_ros.motion_points import MotionPoints
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
+from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from blur_imu_ros.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.velocity import Calibration, solve_velocity

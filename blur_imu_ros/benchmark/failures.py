@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..estimator import EstimatorOptions
 from ..metrics import EvaluatedFrames
 from ..network import FlowDepthNetwork
+from ..options import EstimatorOptions
 from ..plots import draw_picture
 from ..sequence import Sequence, read_image
 from ..sequence_solver import SequenceSolver, Solver

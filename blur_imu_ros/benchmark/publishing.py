@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..estimator import Estimate
+from ..estimate import Estimate
 
 Publish = Callable[[Estimate], None]
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..estimator import BlurImuEstimator, Estimate, Frame
+from ..estimate import Estimate, Frame
+from ..estimator import BlurImuEstimator
 from ..image_message import decode_image
 from ..network import FlowDepthNetwork, Provider
 from .machine import peak_memory_mb

@@ -1,0 +1,42 @@
+"""What the estimator takes and what it gives: a frame of a camera, and the velocity during its exposure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import CameraModel
+from .motion_field import Array
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image: uint8 RGB [H, W, 3] or mono [H, W], its camera, the middle of its exposure and the exposure time."""
+
+    image: NDArray[np.uint8]
+    camera: CameraModel
+    stamp_ns: int
+    exposure_s: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The camera's own velocity at `stamp_ns` in its optical frame.
+
+    twist [6] (wx wy wz vx vy vz) rad/s and m/s; covariance [6, 6], symmetric positive definite, covering the doubt about
+    the sign; sign_probability 0.5..1; blur_px: median flow over the exposure; points_used, residual_px, observability [6],
+    condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for.
+    """
+
+    stamp_ns: int
+    twist: Array
+    covariance: Array
+    sign_probability: float
+    blur_px: float
+    points_used: int
+    residual_px: float
+    observability: Array
+    condition: float
+    exposure_s: float
+    stages_ms: dict[str, float]
+    decided: bool
