@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 from .camera import CameraModel, DistortionModel
 from .camera_solver import CameraSolver
 from .covariance import bound_eigenvalues
-from .direction import (
-    DirectionDecision,
-    Geometry,
-    GreyView,
-    SignedVelocity,
-    choose_direction,
-    grey_view,
-)
+from .direction import DirectionDecision, Geometry, GreyView, SignedVelocity, choose_direction, grey_view
 from .errors import BlurImuError
 from .estimate import Estimate, Frame
 from .model_spec import ModelSpec
@@ -53,7 +46,11 @@ class _Solved:
 
 
 class BlurImuEstimator:
-    """Estimates velocity frame by frame; remembers the frame before only to tell the direction of motion."""
+    """Estimates velocity frame by frame; remembers the frame before only to tell the direction of motion.
+
+    camera, last_canonical, last_prediction: what the last frame was read with, its canonical view and what the network read
+    in it (buffers, overwritten by the next); None before the first.
+    """
 
     def __init__(self, network: Network, options: EstimatorOptions | None = None) -> None:
         self.network = network
