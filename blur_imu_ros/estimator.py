@@ -48,8 +48,8 @@ class _Solved:
 class BlurImuEstimator:
     """Estimates velocity frame by frame; remembers the frame before only to tell the direction of motion.
 
-    camera, last_canonical, last_prediction: what the last frame was read with, its canonical view and what the network read
-    in it (buffers, overwritten by the next); None before the first.
+    camera: what is worked out once for the camera seen last; last_canonical, last_prediction: the view of the last frame and
+    what the network read in it (its buffers, overwritten by the next). None before the first.
     """
 
     def __init__(self, network: Network, options: EstimatorOptions | None = None) -> None:
