@@ -17,8 +17,8 @@ from .estimate import Estimate, Frame
 from .estimator import BlurImuEstimator
 from .image_message import decode_compressed, decode_image
 from .intake import ReceivedFrame
-from .options import EstimatorOptions
-from .parameters import ImageTransport, Settings, UndecidedSign
+from .options import EstimatorOptions, UndecidedSign
+from .parameters import ImageTransport, Settings
 from .velocity import SolverOptions
 
 # How long the first frame waits for the next to tell its sign, and at most what share of the time after which it is stale.

@@ -7,7 +7,7 @@ import numpy as np
 from .camera import CameraModel, CanonicalView
 from .direction import Geometry, outside_of
 from .model_spec import ModelSpec
-from .motion_field import grid_points
+from .motion_field import Array, grid_points
 from .motion_points import MotionPoints, PointGeometry
 from .network import Prediction
 from .options import EstimatorOptions
@@ -45,9 +45,11 @@ class CameraSolver:
         fraction = spec.independent_fraction if independent_fraction is None else independent_fraction
         self._maximum = options.solver.sample_size(fraction, self.x.size)
         self._correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
-        self.min_blur_px = spec.min_blur_px if options.min_blur_px is None else options.min_blur_px
         self._calibration = Calibration(
-            spec.independent_fraction, spec.covariance_scale, spec.depth_scale_sigma, self.min_blur_px
+            spec.independent_fraction,
+            spec.covariance_scale,
+            spec.depth_scale_sigma,
+            options.min_blur_px_of(spec),
         )
 
     @cached_property
@@ -58,18 +60,21 @@ class CameraSolver:
         """Up to `maximum` of the usable cells. Raises ImageError when fewer than 12 are left."""
         return PointGeometry(self.x, self.y, self.view.focal_px, self._usable, maximum, correlation_px)
 
+    def inverse_depth(self, prediction: Prediction) -> Array:
+        """Inverse depth [h, w], 1/m. The network learnt it at the canonical focal length: a view that zooms in by `depth_scale` makes
+        everything look that much nearer."""
+        return prediction.inverse_depth / self.view.depth_scale
+
     def geometry(self, prediction: Prediction) -> Geometry:
-        """The whole grid with its inverse depth. The network's was learnt at the canonical focal length: a view that zooms in by
-        `depth_scale` makes everything look that much nearer."""
-        inverse_depth = prediction.inverse_depth.ravel() / self.view.depth_scale
-        return Geometry(self.x, self.y, inverse_depth, self.view.focal_px)
+        """The whole grid with its inverse depth."""
+        return Geometry(self.x, self.y, self.inverse_depth(prediction).ravel(), self.view.focal_px)
 
     def points(self, prediction: Prediction, chosen: PointGeometry | None = None) -> MotionPoints:
         """The measurements to solve from, at the chosen cells. Raises ImageError when fewer than 12 are usable."""
         return (chosen or self._chosen).points(
             prediction.flow,
             np.exp(prediction.flow_log_sigma),
-            prediction.inverse_depth / self.view.depth_scale,
+            self.inverse_depth(prediction),
             np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale,
             prediction.representation,
         )

@@ -103,7 +103,7 @@ class BlurImuEstimator:
         geometry = camera.geometry(prediction)
         grey = grey_view(canonical, camera.outside, frame.stamp_ns)
         earlier = self._newest.view if self._newest else None
-        decision = self._decide(camera, solution, geometry, grey, [earlier], self._signed)
+        decision = self._decide(solution, geometry, grey, [earlier], self._signed)
         clock.lap("direction")
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, decision, clock.laps_ms)
@@ -127,11 +127,11 @@ class BlurImuEstimator:
 
         None where it did not wait for that, or is of an earlier epoch.
         """
-        old, newest, camera = self._before, self._newest, self.camera
-        if old is None or newest is None or camera is None or not old.waits:
+        old, newest = self._before, self._newest
+        if old is None or newest is None or not old.waits:
             return None
         decision = self._decide(
-            camera, old.solution, old.geometry, old.view, [old.earlier, newest.view], old.previous
+            old.solution, old.geometry, old.view, [old.earlier, newest.view], old.previous
         )
         estimate = old.estimate
         return self._publishable(
@@ -149,7 +149,6 @@ class BlurImuEstimator:
 
     def _decide(
         self,
-        camera: CameraSolver,
         solution: VelocitySolution,
         geometry: Geometry,
         view: GreyView,
@@ -165,7 +164,7 @@ class BlurImuEstimator:
             previous,
             self.options.direction,
         )
-        if solution.blur_px < camera.min_blur_px:
+        if solution.blur_px < self.options.min_blur_px_of(self.network.spec):
             return replace(decision, probability=0.5, note="the blur is too short to tell a direction")
         return decision
 

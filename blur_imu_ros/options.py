@@ -7,6 +7,7 @@ import numpy as np
 
 from .direction import DirectionOptions
 from .errors import ConfigurationError
+from .model_spec import ModelSpec
 from .velocity import SolverOptions
 
 
@@ -40,3 +41,7 @@ class EstimatorOptions:
             )
         if not 0.5 <= self.min_sign_probability <= 1:
             raise ConfigurationError(f"min_sign_probability is {self.min_sign_probability}: give 0.5 to 1")
+
+    def min_blur_px_of(self, spec: ModelSpec) -> float:
+        """Blur below which the sign is open: as chosen, else the model's."""
+        return spec.min_blur_px if self.min_blur_px is None else self.min_blur_px

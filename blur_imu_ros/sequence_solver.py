@@ -60,8 +60,8 @@ class SequenceSolver:
         self._network = network
         self._solver = solver
         self._variances = (options.min_variance, options.max_variance)
-        self._camera = CameraSolver(camera, network.spec, options, correlation_px, independent_fraction)
-        self.view = self._camera.view
+        self.camera = CameraSolver(camera, network.spec, options, correlation_px, independent_fraction)
+        self.view = self.camera.view
         self.report_scale = REPORT_WIDTH / network.spec.width
 
     def predict(self, image: np.ndarray) -> Prediction:
@@ -71,7 +71,7 @@ class SequenceSolver:
 
     @cached_property
     def _fit_geometry(self) -> PointGeometry:
-        return self._camera.point_geometry(FIT_POINTS, 0.0)
+        return self.camera.point_geometry(FIT_POINTS, 0.0)
 
     def prepare(self, prediction: Prediction, *, for_fit: bool = False) -> Prepared:
         """Reduce a prediction to what the solve needs; keeps no reference to its buffers.
@@ -79,28 +79,28 @@ class SequenceSolver:
         for_fit: up to FIT_POINTS, each erring for itself, since a fit solves every frame many times.
         """
         if self._solver is Solver.PUBLISHED:
-            camera, kind = self._camera, prediction.representation
-            inverse_depth = prediction.inverse_depth / self.view.depth_scale
+            camera, kind = self.camera, prediction.representation
+            inverse_depth = camera.inverse_depth(prediction)
             motion = solve_published(
                 prediction.flow, inverse_depth, kind, camera.x, camera.y, self.view.focal_px
             )
             return Prepared(None, motion)
-        return Prepared(self._camera.points(prediction, self._fit_geometry if for_fit else None), None)
+        return Prepared(self.camera.points(prediction, self._fit_geometry if for_fit else None), None)
 
     def solve(self, prepared: Prepared, exposure_s: float) -> Solved:
         """Velocity over an exposure in seconds."""
         if prepared.points is None:
             assert prepared.motion is not None
             return Solved(prepared.motion / exposure_s, np.full((6, 6), np.nan))
-        solution = self._camera.solve(prepared.points, exposure_s)
+        solution = self.camera.solve(prepared.points, exposure_s)
         return Solved(solution.twist, bound_eigenvalues(solution.covariance, *self._variances))
 
     def decide(
         self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
     ) -> tuple[DirectionDecision, GreyView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
-        grey = grey_view(self.canonical, self._camera.outside, stamp_ns)
-        geometry = self._camera.geometry(prediction)
+        grey = grey_view(self.canonical, self.camera.outside, stamp_ns)
+        geometry = self.camera.geometry(prediction)
         neighbours = [earlier] if earlier else []
         decision = choose_direction(
             grey, neighbours, geometry, solved.twist, solved.covariance, None, DirectionOptions()
@@ -121,24 +121,24 @@ class SequenceSolver:
 
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
         """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""
-        matrix = self._interaction_matrix(prediction)[self._camera.seen]
+        matrix = self._interaction_matrix(prediction)[self.camera.seen]
         length = np.linalg.norm(matrix @ (truth * exposure_s), axis=1)
         return float(np.median(length)) * self.report_scale
 
     def inverse_depth_error(self, prediction: Prediction, depth_m: Array) -> float:
         """Mean of |predicted - true| / true inverse depth over the grid where depth [H, W] of the source is known."""
-        camera = self._camera
+        camera = self.camera
         centre = (self.view.width / 2 - 0.5, self.view.height / 2 - 0.5)
         points = np.stack([camera.x + centre[0], camera.y + centre[1]], axis=1)[camera.seen]
         column, row = np.rint(self.view.source_pixels(points)).astype(np.intp).T
         inside = (column >= 0) & (row >= 0) & (column < depth_m.shape[1]) & (row < depth_m.shape[0])
         true = depth_m[row[inside], column[inside]]
-        predicted = prediction.inverse_depth.ravel()[camera.seen][inside] / self.view.depth_scale
+        predicted = camera.inverse_depth(prediction).ravel()[camera.seen][inside]
         known = np.isfinite(true) & (true > 0)
         # |1/a - 1/b| / (1/b) with b the true depth.
         return float(np.mean(np.abs(predicted[known] * true[known] - 1))) if known.any() else float("nan")
 
     def _interaction_matrix(self, prediction: Prediction) -> Array:
         """Of all points of the grid, at the predicted depth."""
-        at = self._camera.geometry(prediction)
+        at = self.camera.geometry(prediction)
         return interaction_matrix(at.x, at.y, at.focal_px, at.inverse_depth)

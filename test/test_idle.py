@@ -17,8 +17,8 @@ print(len(os.listdir("/proc/self/task")) - before)
 AWAKE_AFTER_AN_ESTIMATE = """
 import numpy, time
 from blur_imu_ros.benchmark.workload import Workload
-from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.estimate import Frame
+from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.image_message import decode_image
 from blur_imu_ros.models import find_model
 from blur_imu_ros.network import FlowDepthNetwork, Provider

@@ -52,7 +52,7 @@ def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
             prediction = solver.predict(read_image(frame.image))
             offset = np.nan
             if frame.depth is not None:
-                offset = depth_offset(solver, prediction.inverse_depth, read_depth(frame.depth))
+                offset = depth_offset(solver, prediction, read_depth(frame.depth))
             # The next prediction overwrites this one's buffers.
             own = copy.deepcopy(prediction)
             cases.append(Case(sequence.camera, own, frame.exposure_s, truth, offset))
@@ -77,10 +77,10 @@ def points_of(
     return points
 
 
-def depth_offset(solver: SequenceSolver, inverse_depth: np.ndarray, depth_m: np.ndarray) -> float:
+def depth_offset(solver: SequenceSolver, prediction: Prediction, depth_m: np.ndarray) -> float:
     """Median over the image of ln(true / predicted inverse depth), both at about the same places."""
     true = np.nanmedian(np.where(depth_m > 0, 1 / np.maximum(depth_m, 1e-3), np.nan))
-    return float(np.log(true / (np.median(inverse_depth) / solver.view.depth_scale)))
+    return float(np.log(true / np.median(solver.camera.inverse_depth(prediction))))
 
 
 def errors_and_covariances(
