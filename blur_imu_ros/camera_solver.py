@@ -61,8 +61,8 @@ class CameraSolver:
         return PointGeometry(self.x, self.y, self.view.focal_px, self._usable, maximum, correlation_px)
 
     def inverse_depth(self, prediction: Prediction) -> Array:
-        """Inverse depth [h, w], 1/m. The network learnt it at the canonical focal length: a view that zooms in by `depth_scale` makes
-        everything look that much nearer."""
+        """Inverse depth [h, w], 1/m. The network learnt it at the canonical focal length: a view that zooms in by
+        `depth_scale` makes everything look that much nearer."""
         return prediction.inverse_depth / self.view.depth_scale
 
     def geometry(self, prediction: Prediction) -> Geometry:
