@@ -80,7 +80,7 @@ def _node_command(model: Path) -> list[str]:
     command = [
         sys.executable,
         "-c",
-        "from blur_imu_ros.node import main; raise SystemExit(main())",
+        "from blur_imu_ros.node_process import main; raise SystemExit(main())",
         "--ros-args",
     ]
     for name, value in parameters.items():

@@ -9,26 +9,16 @@ import numpy as np
 import onnxruntime
 
 from .errors import ImageError, ModelError
-from .model_spec import (
-    DEFAULT_FLOW_SIGMA_PX,
-    DEFAULT_RELATIVE_DEPTH_SIGMA,
-    FlowRepresentation,
-    ModelSpec,
-    make_spec,
-)
+from .model_contract import CHANNELS, REMEDY, check_file, read_spec
+from .model_spec import DEFAULT_FLOW_SIGMA_PX, DEFAULT_RELATIVE_DEPTH_SIGMA, FlowRepresentation, ModelSpec
 from .models import find_model, read_model
 from .onnx_file import OnnxFile
 from .providers import Provider, describe, open_session
 
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 
-MIN_OPSET = 11
-MAX_SIDE_PX = 4096
 LOG_SIGMA_LIMIT = 20.0  # wider or narrower says nothing more, and its exponential still fits float32
 FARTHEST_INVERSE_DEPTH = 0.05  # 1/m: the floor of a default depth sigma, 20 m
-_CHANNELS = {"flow": 2, "flow_log_sigma": 1, "inverse_depth": 1, "inverse_depth_log_sigma": 1}
-_REQUIRED = ("flow", "inverse_depth")
-_EXPORT = "export the network by the model contract (docs/models.md)"
 
 
 @dataclass(frozen=True)
@@ -73,9 +63,9 @@ class FlowDepthNetwork:
         path = find_model(model, provider)
         data, sha256, notes = read_model(path, verify_hash=verify_hash)
         try:
-            _check_file(OnnxFile.parse(data))
+            check_file(OnnxFile.parse(data))
             self._session, runs = _open(data, sha256, provider, _options(threads, spinning), build_engine)
-            self.spec = _read_spec(self._session, path, sha256, notes)
+            self.spec = read_spec(self._session, path, sha256, notes)
             self._bind(on_gpu=runs is Provider.CUDA)
             self.provider_message = describe(provider, runs)
             # The first runs choose algorithms, allocate memory and record a GPU's graph; a frame must not wait for that.
@@ -122,7 +112,7 @@ class FlowDepthNetwork:
         rows, columns = spec.height // spec.stride, spec.width // spec.stride
         self._image = np.zeros((1, spec.height, spec.width, 3), np.uint8)
         self._outputs = {
-            name: np.zeros((1, count, rows, columns), np.float32) for name, count in _CHANNELS.items()
+            name: np.zeros((1, count, rows, columns), np.float32) for name, count in CHANNELS.items()
         }
         self._produced = [output.name for output in self._session.get_outputs()]
         self._outputs["flow_log_sigma"].fill(np.log(DEFAULT_FLOW_SIGMA_PX))
@@ -152,7 +142,7 @@ class FlowDepthNetwork:
                 )
 
     def _fill_defaults(self) -> Prediction:
-        outputs = {name: array[0, 0] for name, array in self._outputs.items() if _CHANNELS[name] == 1}
+        outputs = {name: array[0, 0] for name, array in self._outputs.items() if CHANNELS[name] == 1}
         depth, depth_sigma = outputs["inverse_depth"], outputs["inverse_depth_log_sigma"]
         np.maximum(depth, 0, out=depth)
         if not self.spec.has_depth_sigma:
@@ -160,21 +150,6 @@ class FlowDepthNetwork:
         for sigma in (outputs["flow_log_sigma"], depth_sigma):
             np.clip(sigma, -LOG_SIGMA_LIMIT, LOG_SIGMA_LIMIT, out=sigma)
         return Prediction(flow=self._outputs["flow"][0], representation=self.spec.representation, **outputs)
-
-
-def _check_file(file: OnnxFile) -> None:
-    foreign = sorted(set(file.opsets) - {"", "ai.onnx"})
-    if foreign or file.functions:
-        raise ModelError(
-            f"operators outside the ONNX standard ({', '.join(foreign) or 'own functions'}) are refused; {_EXPORT}"
-        )
-    opset = max(file.opsets.values())
-    if opset < MIN_OPSET:
-        raise ModelError(f"operator set {opset} is older than {MIN_OPSET}; {_EXPORT}")
-    if file.external_data:
-        raise ModelError(
-            f"its weights lie in another file, which no hash covers; save it as one file: {_EXPORT}"
-        )
 
 
 def _options(threads: int, spinning: bool) -> onnxruntime.SessionOptions:
@@ -200,39 +175,9 @@ def _open(
     except Exception as error:  # ONNX Runtime's exceptions share no other base
         reason = _first_line(error)
         raise ModelError(
-            f"onnxruntime {onnxruntime.__version__} cannot load it: {reason}; {_EXPORT}"
+            f"onnxruntime {onnxruntime.__version__} cannot load it: {reason}; {REMEDY}"
         ) from error
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _read_spec(session: onnxruntime.InferenceSession, path: Path, sha256: str, notes: list[str]) -> ModelSpec:
-    inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
-    if [tensor.name for tensor in inputs] != ["image"]:
-        raise ModelError(f"inputs are {[tensor.name for tensor in inputs]} instead of ['image']; {_EXPORT}")
-    shape, kind = inputs[0].shape, inputs[0].type
-    if kind != "tensor(uint8)" or not _is_fixed(shape) or (shape[0], shape[3]) != (1, 3):
-        raise ModelError(
-            f"input 'image' is {kind} {shape} instead of tensor(uint8) [1, H, W, 3] of fixed size; {_EXPORT}"
-        )
-    missing = [name for name in _REQUIRED if name not in outputs]
-    unknown = sorted(set(outputs) - set(_CHANNELS))
-    if missing or unknown:
-        raise ModelError(f"outputs are {sorted(outputs)}: missing {missing}, unknown {unknown}; {_EXPORT}")
-    grid = outputs["flow"].shape[-2:]
-    for name, tensor in outputs.items():
-        wanted = [1, _CHANNELS[name], *grid]
-        if tensor.type != "tensor(float)" or not _is_fixed(tensor.shape) or tensor.shape != wanted:
-            raise ModelError(
-                f"output '{name}' is {tensor.type} {tensor.shape} instead of "
-                f"tensor(float) [1, {_CHANNELS[name]}, H/s, W/s] of fixed size; {_EXPORT}"
-            )
-    entries = session.get_modelmeta().custom_metadata_map
-    size = (shape[2], shape[1])
-    return make_spec(path, sha256, size, (grid[1], grid[0]), set(outputs), entries, notes)
-
-
-def _is_fixed(shape: list[Any]) -> bool:
-    return len(shape) == 4 and all(isinstance(side, int) and 0 < side <= MAX_SIDE_PX for side in shape)
