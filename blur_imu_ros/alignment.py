@@ -13,13 +13,14 @@ from enum import Enum
 
 import numpy as np
 
+from .gyro import Gyro
+from .rotation_match import FEWEST_FRAMES, match, match_any_sign, turn_against
+
 LONGEST_OFFSET_S = 0.5
 COARSE_STEP_S = 0.005
 FINE_STEP_S = 0.0005
 MOST_ROUNDS = 8
 SUMMITS = 4
-STARTS = 32
-FEWEST_FRAMES = 20
 # Of vectors that have nothing in common, each turned to the better side, the correlation is already 0.5 to 0.6.
 LEAST_CORRELATION = 0.75
 # One sigma of the least certain direction of R beyond which the rotation is called unobserved (10 degrees).
@@ -60,31 +61,6 @@ class Alignment:
         return self.problem is AlignmentProblem.NONE
 
 
-@dataclass(frozen=True)
-class Gyro:
-    """Gyro samples: stamps int64 [m] ns, strictly increasing; rates [m, 3] rad/s in its own frame."""
-
-    stamps_ns: np.ndarray
-    rates: np.ndarray
-
-    def mean_rates(self, stamps_ns: np.ndarray, window_s: np.ndarray, offset_s: float = 0.0) -> np.ndarray:
-        """Mean rate [n, 3] over windows centred at stamps + offset; NaN outside the recording or across a gap."""
-        origin = self.stamps_ns[0]
-        t = (self.stamps_ns - origin) * 1e-9
-        steps = np.diff(t)
-        angle = np.vstack(
-            [np.zeros(3), np.cumsum(0.5 * (self.rates[1:] + self.rates[:-1]) * steps[:, None], axis=0)]
-        )
-        # A window shorter than the sample interval would only pick up rounding of the integral.
-        half = np.maximum(window_s, np.median(steps)) / 2
-        centre = (stamps_ns - origin) * 1e-9 + offset_s
-        inside = (centre - half >= t[0]) & (centre + half <= t[-1])
-        gap = steps[np.searchsorted(t, centre).clip(1, len(steps)) - 1]
-        inside &= gap <= 10 * np.median(steps)
-        ends = [np.stack([np.interp(centre + s * half, t, a) for a in angle.T], axis=1) for s in (-1, 1)]
-        return np.where(inside[:, None], (ends[1] - ends[0]) / (2 * half[:, None]), np.nan)
-
-
 def align(
     stamps_ns: np.ndarray, w: np.ndarray, sigma: np.ndarray, exposure_s: np.ndarray, gyro: Gyro
 ) -> Alignment:
@@ -98,7 +74,9 @@ def align(
     )
     if np.isnan(speeds).all():
         return _failed(AlignmentProblem.TOO_FEW_FRAMES)
-    ranked = [_any_sign(w, weight, gyro.mean_rates(stamps_ns, exposure_s, grid[i])) for i in _summits(speeds)]
+    ranked = [
+        match_any_sign(w, weight, gyro.mean_rates(stamps_ns, exposure_s, grid[i])) for i in _summits(speeds)
+    ]
     best = int(np.argmax([correlation for correlation, _ in ranked]))
     correlation, w = ranked[best]
     offset = float(grid[_summits(speeds)[best]])
@@ -107,10 +85,10 @@ def align(
     for _ in range(MOST_ROUNDS):
         before = offset
         rates = gyro.mean_rates(stamps_ns, exposure_s, offset)
-        _, rotation, scale = _match(w, weight, rates)
-        w, robust = _against(w, scale * rates @ rotation.T, weight)
+        _, rotation, scale = match(w, weight, rates)
+        w, robust = turn_against(w, scale * rates @ rotation.T, weight)
         fine = offset + np.arange(-2 * COARSE_STEP_S, 2 * COARSE_STEP_S, FINE_STEP_S)
-        offset = _peak(fine, [_match(w, robust, gyro.mean_rates(stamps_ns, exposure_s, d))[0] for d in fine])
+        offset = _peak(fine, [match(w, robust, gyro.mean_rates(stamps_ns, exposure_s, d))[0] for d in fine])
         if abs(offset - before) < FINE_STEP_S:
             break
     if abs(offset) > LONGEST_OFFSET_S - COARSE_STEP_S:
@@ -139,57 +117,6 @@ def _summits(speeds: np.ndarray) -> np.ndarray:
     return peaks[np.argsort(-speeds[peaks])][:SUMMITS]
 
 
-def _any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
-    """Best correlation over rotations and the sign of every frame; and w [n, 3] with those signs."""
-    best = (-np.inf, w)
-    for start in _rotations(STARTS):
-        predicted, rotation = rates @ start.T, start
-        for _ in range(10):
-            turned = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)[:, None] * w
-            correlation, rotation, _ = _match(turned, weight, rates)
-            predicted = rates @ rotation.T
-        if correlation > best[0]:
-            best = (correlation, turned)
-    return best
-
-
-def _rotations(count: int) -> np.ndarray:
-    """Rotation matrices [count, 3, 3] spread over all directions, the same ones every time."""
-    q = np.random.default_rng(0).normal(size=(count, 4))
-    a, b, c, d = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
-    return np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-            [2 * (b * c + a * d), a * a - b * b + c * c - d * d, 2 * (c * d - a * b)],
-            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a - b * b - c * c + d * d],
-        ]
-    ).transpose(2, 0, 1)
-
-
-def _match(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray, float]:
-    """Correlation, rotation and scale that best turn gyro rates into w (Wahba's problem); NaN with too few frames."""
-    known = np.isfinite(rates).all(axis=1)
-    if known.sum() < FEWEST_FRAMES:
-        return np.nan, np.eye(3), np.nan
-    a, b, k = w[known], rates[known], weight[known]
-    u, s, vt = np.linalg.svd((k[:, None] * a).T @ b)
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    trace, power = float(np.sum(s * flip)), float(np.sum(k[:, None] * b**2))
-    total = np.sqrt(float(np.sum(k[:, None] * a**2)) * power)
-    if total == 0:
-        return 0.0, np.eye(3), np.nan
-    return trace / total, (u * flip) @ vt, trace / power
-
-
-def _against(w: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """w with the sign nearer to the prediction, and weights that leave out what still disagrees (Tukey)."""
-    sign = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)
-    turned = w * sign[:, None]
-    distance = np.linalg.norm(turned - predicted, axis=1) * np.sqrt(weight)
-    limit = 4.685 * max(1.4826 * float(np.nanmedian(distance)), 1e-12)
-    return turned, weight * np.clip(1 - np.nan_to_num(distance, nan=np.inf) / limit, 0, None) ** 2
-
-
 def _peak(x: np.ndarray, y: list[float]) -> float:
     """Position of the maximum of y, refined by a parabola through its neighbours."""
     i = int(np.clip(np.nanargmax(y), 1, len(x) - 2))
@@ -208,7 +135,7 @@ def _with_uncertainty(
 ) -> Alignment:
     """Final match at the offset, with the covariance of (rotation, offset) from the linearised model."""
     rates = gyro.mean_rates(stamps_ns, exposure_s, offset)
-    correlation, rotation, scale = _match(w, weight, rates)
+    correlation, rotation, scale = match(w, weight, rates)
     slope = gyro.mean_rates(stamps_ns, exposure_s, offset + COARSE_STEP_S) - gyro.mean_rates(
         stamps_ns, exposure_s, offset - COARSE_STEP_S
     )

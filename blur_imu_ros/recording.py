@@ -11,12 +11,12 @@ from typing import Protocol
 import numpy as np
 from rosbags.typesys.store import Typestore
 
-from .alignment import Gyro
 from .bag import BagMessage, BagReader, read_imu
 from .bag_topics import BagTopics
 from .camera import CameraModel
 from .errors import BagError, CameraError
 from .exposure_field import check_exposure
+from .gyro import Gyro
 from .image_message import decode_compressed, decode_image
 from .ros_types import COMPRESSED_IMAGE, MessageFactory
 from .sequence import Sequence, read_image

@@ -8,11 +8,8 @@ images/...
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +18,7 @@ import numpy as np
 import yaml
 
 from .camera import CameraModel
+from .csv_rows import parse_number, parse_stamp_ns, read_rows
 from .errors import ImageError, SequenceError
 from .image_message import decode_compressed
 
@@ -125,63 +123,12 @@ def _existing(path: Path, remedy: str) -> Path:
     return path
 
 
-def _rows(
-    path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield ("file, line n", row) of a CSV file whose header and field counts have been checked."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SequenceError(f"{path}: not UTF-8 text (byte {error.start}); save it as plain CSV") from error
-    reader = csv.reader(lines)
-    header = [field.strip() for field in next(reader, [])]
-    expected = ",".join(required) + "".join(f"[,{name}]" for name in optional)
-    missing = [name for name in required if name not in header]
-    unknown = [name for name in header if name not in required + optional]
-    if missing or unknown or len(set(header)) != len(header):
-        raise SequenceError(f"{path}, line 1: header is {','.join(header)!r}; write {expected}")
-    for fields in reader:
-        where = f"{path}, line {reader.line_num}"
-        if not fields:
-            continue
-        if len(fields) != len(header):
-            raise SequenceError(
-                f"{where}: {len(fields)} fields where the header has {len(header)}; write {expected}"
-            )
-        yield where, dict(zip(header, (field.strip() for field in fields), strict=True))
-
-
-def _stamp_ns(text: str, where: str, previous: int | None) -> int:
-    """Parse seconds exactly (a float64 of a Unix time is only good to 0.2 us) and check that time increases."""
-    try:
-        stamp_ns = int((Decimal(text) * 10**9).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError) as error:
-        raise SequenceError(f"{where}: stamp_s is {text!r}; write seconds such as 12.345678901") from error
-    if previous is not None and stamp_ns <= previous:
-        raise SequenceError(
-            f"{where}: stamp_s {text} is not later than the line before; sort the rows by time"
-        )
-    return stamp_ns
-
-
-def _number(text: str, where: str, column: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise SequenceError(
-            f"{where}: {column} is {text!r}; write a number, or nothing if unknown"
-        ) from error
-    if not math.isfinite(value):
-        raise SequenceError(f"{where}: {column} is {text}; write a finite number, or nothing if unknown")
-    return value
-
-
 def _read_frames(folder: Path) -> tuple[SequenceFrame, ...]:
     path = _existing(folder / "frames.csv", "list the images there: stamp_s,image[,exposure_s][,depth]")
     frames: list[SequenceFrame] = []
-    for where, row in _rows(path, ("stamp_s", "image"), ("exposure_s", "depth")):
+    for where, row in read_rows(path, ("stamp_s", "image"), ("exposure_s", "depth")):
         previous = frames[-1].stamp_ns if frames else None
-        stamp_ns = _stamp_ns(row["stamp_s"], where, previous)
+        stamp_ns = parse_stamp_ns(row["stamp_s"], where, previous)
         files = {name: folder / row[name] for name in ("image", "depth") if row.get(name)}
         if "image" not in files:
             raise SequenceError(f"{where}: no image named; write a path relative to {folder}")
@@ -190,7 +137,7 @@ def _read_frames(folder: Path) -> tuple[SequenceFrame, ...]:
                 raise SequenceError(
                     f"{where}: {name} {file} does not exist; correct the path or remove the row"
                 )
-        exposure_s = _number(row["exposure_s"], where, "exposure_s") if row.get("exposure_s") else None
+        exposure_s = parse_number(row["exposure_s"], where, "exposure_s") if row.get("exposure_s") else None
         if exposure_s is not None and exposure_s <= 0:
             raise SequenceError(
                 f"{where}: exposure_s is {exposure_s:g}; write positive seconds, or nothing if unknown"
@@ -213,9 +160,9 @@ def _read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
     stamps: list[int] = []
     values: list[list[float]] = []
     if path.is_file():
-        for where, row in _rows(path, ("stamp_s", *TRUTH_COLUMNS)):
-            stamps.append(_stamp_ns(row["stamp_s"], where, stamps[-1] if stamps else None))
-            values.append([_number(row[c], where, c) if row[c] else math.nan for c in TRUTH_COLUMNS])
+        for where, row in read_rows(path, ("stamp_s", *TRUTH_COLUMNS)):
+            stamps.append(parse_stamp_ns(row["stamp_s"], where, stamps[-1] if stamps else None))
+            values.append([parse_number(row[c], where, c) if row[c] else math.nan for c in TRUTH_COLUMNS])
     return np.array(stamps, dtype=np.int64), np.array(values, dtype=np.float64).reshape(-1, 6)
 
 

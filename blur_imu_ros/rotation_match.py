@@ -1,0 +1,63 @@
+"""The rotation that turns a gyro's rates into a camera's: Wahba's problem in closed form (SVD), also where signs are open.
+
+Throughout: w [n, 3] a camera's angular velocities and rates [n, 3] a gyro's at the same moments, rad/s, NaN where the gyro
+says nothing; weight [n].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+STARTS = 32
+FEWEST_FRAMES = 20
+
+
+def match(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Correlation, rotation [3, 3] and scale that best turn rates into w; NaN with too few frames."""
+    known = np.isfinite(rates).all(axis=1)
+    if known.sum() < FEWEST_FRAMES:
+        return np.nan, np.eye(3), np.nan
+    a, b, k = w[known], rates[known], weight[known]
+    u, s, vt = np.linalg.svd((k[:, None] * a).T @ b)
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    trace, power = float(np.sum(s * flip)), float(np.sum(k[:, None] * b**2))
+    total = np.sqrt(float(np.sum(k[:, None] * a**2)) * power)
+    if total == 0:
+        return 0.0, np.eye(3), np.nan
+    return trace / total, (u * flip) @ vt, trace / power
+
+
+def match_any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
+    """Best correlation over rotations and the sign of every frame, from several starts; and w [n, 3] with those signs."""
+    best = (-np.inf, w)
+    for start in _rotations(STARTS):
+        predicted, rotation = rates @ start.T, start
+        for _ in range(10):
+            turned = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)[:, None] * w
+            correlation, rotation, _ = match(turned, weight, rates)
+            predicted = rates @ rotation.T
+        if correlation > best[0]:
+            best = (correlation, turned)
+    return best
+
+
+def turn_against(w: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """w with the sign nearer to the prediction [n, 3], and weights [n] that leave out what still disagrees (Tukey)."""
+    sign = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)
+    turned = w * sign[:, None]
+    distance = np.linalg.norm(turned - predicted, axis=1) * np.sqrt(weight)
+    limit = 4.685 * max(1.4826 * float(np.nanmedian(distance)), 1e-12)
+    return turned, weight * np.clip(1 - np.nan_to_num(distance, nan=np.inf) / limit, 0, None) ** 2
+
+
+def _rotations(count: int) -> np.ndarray:
+    """Rotation matrices [count, 3, 3] spread over all directions, the same ones every time."""
+    q = np.random.default_rng(0).normal(size=(count, 4))
+    a, b, c, d = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    return np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a - b * b + c * c - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a - b * b - c * c + d * d],
+        ]
+    ).transpose(2, 0, 1)
