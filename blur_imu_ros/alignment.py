@@ -74,12 +74,11 @@ def align(
     )
     if np.isnan(speeds).all():
         return _failed(AlignmentProblem.TOO_FEW_FRAMES)
-    ranked = [
-        match_any_sign(w, weight, gyro.mean_rates(stamps_ns, exposure_s, grid[i])) for i in _summits(speeds)
-    ]
+    candidates = grid[_summits(speeds)]
+    ranked = [match_any_sign(w, weight, gyro.mean_rates(stamps_ns, exposure_s, d)) for d in candidates]
     best = int(np.argmax([correlation for correlation, _ in ranked]))
     correlation, w = ranked[best]
-    offset = float(grid[_summits(speeds)[best]])
+    offset = float(candidates[best])
     if correlation < LEAST_CORRELATION:
         return _failed(AlignmentProblem.NO_CORRELATION, correlation)
     for _ in range(MOST_ROUNDS):

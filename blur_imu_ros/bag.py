@@ -15,7 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from .errors import BagError
+from .errors import BagError, first_line
 from .timing import stamp_ns
 
 
@@ -108,7 +108,7 @@ class BagReader:
         except Exception as error:  # see __init__
             raise BagError(
                 f"{self.path}: a message of {message.topic} at {message.received_ns} ns does not decode as "
-                f"{message.type} ({_reason(error)}); record the topic again or leave it out"
+                f"{message.type} ({first_line(error)}); record the topic again or leave it out"
             ) from error
 
 
@@ -179,13 +179,9 @@ def _ros2_types(jazzy: Typestore, ros1: Typestore) -> Typestore:
     return jazzy
 
 
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
 def _unreadable(path: Path, error: Exception) -> BagError:
     if isinstance(error, BagError):
         return error
     return BagError(
-        f"{path}: cannot be read as a recording ({_reason(error)}); is it complete? try `ros2 bag reindex`"
+        f"{path}: cannot be read as a recording ({first_line(error)}); is it complete? try `ros2 bag reindex`"
     )

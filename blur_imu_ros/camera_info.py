@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from .distortion import DistortionModel, distort
-from .errors import CameraError
+from .errors import CameraError, first_line
 
 _NAMES = {
     "": DistortionModel.NONE,
@@ -105,8 +105,9 @@ class CameraModel:
         except CameraError as error:
             raise CameraError(f"camera file {path}: {error}") from error
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise CameraError(f"camera file {path} is not a camera_info YAML file: {reason}") from error
+            raise CameraError(
+                f"camera file {path} is not a camera_info YAML file: {first_line(error)}"
+            ) from error
 
     def project(self, rays: np.ndarray) -> np.ndarray:
         """Pixels [N, 2] of the delivered image for rays (x, y, 1) given as [N, 2], optical frame (REP 103)."""

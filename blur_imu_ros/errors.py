@@ -1,4 +1,4 @@
-"""The exception family of the package: every message names what is wrong, where, and how to mend it."""
+"""The exception family of the package: every message names what is wrong, where, and how to mend it. And how others are quoted."""
 
 
 class BlurImuError(Exception):
@@ -31,3 +31,8 @@ class BagError(BlurImuError):
 
 class ConfigurationError(BlurImuError):
     """An option or parameter outside its range, or options that contradict each other."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what another library's error says, its type where it says nothing: one line is what we quote."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ModelError
+from .errors import ModelError, first_line
 from .processor import eight_bits_are_fast
 from .providers import Provider, gpu_available
 from .resources import share_directory
@@ -48,9 +48,8 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
         ValueError,
         AttributeError,
     ) as error:
-        reason = str(error).splitlines()[0]
         raise ModelError(
-            f"model manifest {path} is malformed ({reason}); it needs "
+            f"model manifest {path} is malformed ({first_line(error)}); it needs "
             "'models: {name: {file, sha256, size, width, height}}'"
         ) from error
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from .errors import ImageError, ModelError
+from .errors import ImageError, ModelError, first_line
 from .model_contract import CHANNELS, REMEDY, check_file, read_spec
 from .model_spec import DEFAULT_FLOW_SIGMA_PX, DEFAULT_RELATIVE_DEPTH_SIGMA, FlowRepresentation, ModelSpec
 from .models import find_model, read_model
@@ -89,7 +89,7 @@ class FlowDepthNetwork:
             self._run()
         except Exception as error:  # ONNX Runtime's exceptions share no other base
             raise ModelError(
-                f"model {self.spec.name} failed to run: {_first_line(error)}; try provider cpu"
+                f"model {self.spec.name} failed to run: {first_line(error)}; try provider cpu"
             ) from error
         self._check_finite()
         return self._fill_defaults()
@@ -173,11 +173,6 @@ def _open(
     except ModelError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions share no other base
-        reason = _first_line(error)
         raise ModelError(
-            f"onnxruntime {onnxruntime.__version__} cannot load it: {reason}; {REMEDY}"
+            f"onnxruntime {onnxruntime.__version__} cannot load it: {first_line(error)}; {REMEDY}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,7 +12,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, first_line
 from .node import BlurImuNode
 
 
@@ -72,5 +72,5 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _refuse(error: Exception) -> int:
-    print(f"blur_imu_node: {str(error).splitlines()[0]}", file=sys.stderr)
+    print(f"blur_imu_node: {first_line(error)}", file=sys.stderr)
     return 2

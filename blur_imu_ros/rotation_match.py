@@ -33,7 +33,7 @@ def match_any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tupl
     for start in _rotations(STARTS):
         predicted, rotation = rates @ start.T, start
         for _ in range(10):
-            turned = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)[:, None] * w
+            turned = _nearer_side(w, predicted)
             correlation, rotation, _ = match(turned, weight, rates)
             predicted = rates @ rotation.T
         if correlation > best[0]:
@@ -43,11 +43,14 @@ def match_any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tupl
 
 def turn_against(w: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """w with the sign nearer to the prediction [n, 3], and weights [n] that leave out what still disagrees (Tukey)."""
-    sign = np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)
-    turned = w * sign[:, None]
+    turned = _nearer_side(w, predicted)
     distance = np.linalg.norm(turned - predicted, axis=1) * np.sqrt(weight)
     limit = 4.685 * max(1.4826 * float(np.nanmedian(distance)), 1e-12)
     return turned, weight * np.clip(1 - np.nan_to_num(distance, nan=np.inf) / limit, 0, None) ** 2
+
+
+def _nearer_side(w: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)[:, None] * w
 
 
 def _rotations(count: int) -> np.ndarray:

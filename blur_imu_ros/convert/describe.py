@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 
 THREADS = 2
 _RUNS = 10
@@ -32,8 +32,7 @@ def count(path: Path) -> ModelCost:
     try:
         model = onnx.shape_inference.infer_shapes(onnx.load(str(path)), data_prop=True)
     except Exception as error:  # a file that is not there, no protocol buffer, or no valid graph
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"model {path} cannot be read: {reason}; name an ONNX model") from error
+        raise ModelError(f"model {path} cannot be read: {first_line(error)}; name an ONNX model") from error
     shapes = _shapes(model.graph)
     # Integer tensors are shapes and indices, not weights.
     weights = [item for item in model.graph.initializer if item.data_type != onnx.TensorProto.INT64]
