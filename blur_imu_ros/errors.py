@@ -1,4 +1,4 @@
-"""The exception family of the package: every message names what is wrong, where, and how to mend it. And how others are quoted."""
+"""The exceptions of the package: every message names what is wrong, where, and how to mend it; and how others are quoted."""
 
 
 class BlurImuError(Exception):
