@@ -29,9 +29,9 @@ class CameraSolver:
         correlation_px: float | None = None,
         independent_fraction: float | None = None,
     ) -> None:
-        """correlation_px: how far apart points share their errors, independent_fraction: the share of them that err
-        independently, which says how many are used; None for the model's own."""
-        self._options = options.solver
+        """options: say which points are used; correlation_px: how far apart points share their errors, independent_fraction:
+        the share of them that err independently, which says how many are used; None for the model's own."""
+        self._spec = spec
         self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
         self.outside = outside_of(self.view.valid)
         self.x, self.y = grid_points(spec.width, spec.height, spec.stride)
@@ -45,12 +45,6 @@ class CameraSolver:
         fraction = spec.independent_fraction if independent_fraction is None else independent_fraction
         self._maximum = options.solver.sample_size(fraction, self.x.size)
         self._correlation_px = spec.error_correlation_px if correlation_px is None else correlation_px
-        self._calibration = Calibration(
-            spec.independent_fraction,
-            spec.covariance_scale,
-            spec.depth_scale_sigma,
-            options.min_blur_px_of(spec),
-        )
 
     @cached_property
     def _chosen(self) -> PointGeometry:
@@ -79,6 +73,16 @@ class CameraSolver:
             prediction.representation,
         )
 
-    def solve(self, points: MotionPoints, exposure_s: float) -> VelocitySolution:
-        """Velocity up to sign. Raises ExposureError when the exposure is not a positive, finite time."""
-        return solve_velocity(points, exposure_s, self._calibration, self._options)
+    def solve(self, points: MotionPoints, exposure_s: float, options: EstimatorOptions) -> VelocitySolution:
+        """Velocity up to sign, by the options of now, which may change from frame to frame.
+
+        Raises ExposureError when the exposure is not a positive, finite time.
+        """
+        spec = self._spec
+        calibration = Calibration(
+            spec.independent_fraction,
+            spec.covariance_scale,
+            spec.depth_scale_sigma,
+            options.min_blur_px_of(spec),
+        )
+        return solve_velocity(points, exposure_s, calibration, options.solver)

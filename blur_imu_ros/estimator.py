@@ -97,7 +97,7 @@ class BlurImuEstimator:
         prediction = self.network.predict(canonical)
         clock.lap("network")
 
-        solution = camera.solve(camera.points(prediction), frame.exposure_s)
+        solution = camera.solve(camera.points(prediction), frame.exposure_s, self.options)
         clock.lap("solve")
 
         geometry = camera.geometry(prediction)

@@ -59,7 +59,7 @@ class SequenceSolver:
     ) -> None:
         self._network = network
         self._solver = solver
-        self._variances = (options.min_variance, options.max_variance)
+        self._options = options
         self.camera = CameraSolver(camera, network.spec, options, correlation_px, independent_fraction)
         self.view = self.camera.view
         self.report_scale = REPORT_WIDTH / network.spec.width
@@ -92,8 +92,10 @@ class SequenceSolver:
         if prepared.points is None:
             assert prepared.motion is not None
             return Solved(prepared.motion / exposure_s, np.full((6, 6), np.nan))
-        solution = self.camera.solve(prepared.points, exposure_s)
-        return Solved(solution.twist, bound_eigenvalues(solution.covariance, *self._variances))
+        options = self._options
+        solution = self.camera.solve(prepared.points, exposure_s, options)
+        covariance = bound_eigenvalues(solution.covariance, options.min_variance, options.max_variance)
+        return Solved(solution.twist, covariance)
 
     def decide(
         self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None

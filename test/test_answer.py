@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from ros_rig import camera_info, frame
 
-from blur_imu_ros.answer import PATIENCE_S, CameraSource, FrameAnswerer
+from blur_imu_ros.answer import PATIENCE_S, CameraSource, FrameAnswerer, estimator_options
 from blur_imu_ros.intake import ReceivedFrame
+from blur_imu_ros.options import UndecidedSign
 from blur_imu_ros.parameters import Settings
 
 
@@ -19,6 +20,8 @@ class Estimator:
 
     waiting: tuple[int, ...]
     stamps: tuple[int, ...] = ()
+    condition: float = 1.0
+    decided: bool = True
     last_canonical: np.ndarray | None = None
     last_prediction: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(flow=np.zeros((2, 1, 1)), representation=None)
@@ -29,7 +32,7 @@ class Estimator:
         self.last_canonical = np.full((1, 1, 3), one.stamp_ns)
         # As a network does: into the same buffer.
         self.last_prediction.flow[:] = one.stamp_ns
-        return SimpleNamespace(stamp_ns=one.stamp_ns, condition=1.0, decided=True)
+        return SimpleNamespace(stamp_ns=one.stamp_ns, condition=self.condition, decided=self.decided)
 
     @property
     def waits(self):
@@ -120,3 +123,40 @@ def test_what_waited_too_long_is_stale(answering):
     answerer.release()
     assert published == []
     assert [cause for cause, _ in dropped] == ["waited too long"]
+
+
+def test_parameters_keep_estimates_back_only_beyond_their_limits(answering):
+    for settings, attributes, cause in (
+        ({"max_condition": 5.0}, {"condition": 10.0}, "condition above max_condition"),
+        ({"max_condition": 5.0}, {"condition": 5.0}, None),
+        ({"max_condition": 5.0}, {"condition": float("nan")}, "condition above max_condition"),
+        ({}, {"condition": float("inf")}, None),
+        ({"undecided_sign": UndecidedSign.DROP}, {"decided": False}, "sign undecided"),
+        ({"undecided_sign": UndecidedSign.DROP}, {"decided": True}, None),
+        ({}, {"decided": False}, None),
+    ):
+        answerer, answer, published, dropped = answering((), **settings)
+        for name, value in attributes.items():
+            setattr(answerer.estimator, name, value)
+        answer(1)
+        assert published == ([1] if cause is None else []), (settings, attributes)
+        assert [told for told, _ in dropped] == ([cause] if cause else []), (settings, attributes)
+
+
+def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_name():
+    numbers = {
+        "prior_angular_rad_s": 3.0,
+        "prior_linear_m_s": 0.3,
+        "exposure_relative_sigma": 0.2,
+        "min_blur_px": 2.0,
+        "min_sign_probability": 0.9,
+        "min_variance": 1e-5,
+        "max_variance": 50.0,
+    }
+    settings = replace(Settings(), undecided_sign=UndecidedSign.DROP, use_next_frame=True, **numbers)
+    options = estimator_options(settings)
+    reached = {**vars(options), **vars(options.solver)}
+    assert {name: reached[name] for name in numbers} == numbers
+    assert options.undecided_sign is UndecidedSign.DROP
+    assert options.use_next_frame is True
+    assert estimator_options(Settings()).min_blur_px is None

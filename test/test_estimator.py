@@ -1,5 +1,6 @@
 """The pipeline as a whole: exact through a real network, signed by the frame before, honest in what it publishes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from blur_imu_ros.motion_field import double_angle, grid_points, interaction_mat
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.options import EstimatorOptions, UndecidedSign
 from blur_imu_ros.rigid_motion import displacement
+from blur_imu_ros.velocity import SolverOptions
 
 EXPOSURE_S = 0.01
 STRIDE = 4
@@ -250,6 +252,21 @@ def test_bad_input_is_named_and_leaves_the_history_as_it_was() -> None:
     with pytest.raises(ImageError, match="320x240"):
         estimator.estimate(Frame(good.image[:100], CAMERA, good.stamp_ns + 1, EXPOSURE_S))
     assert estimator.estimate(frame(1)).sign_probability > 0.95
+
+
+def test_options_that_change_while_it_runs_hold_from_the_next_frame_on() -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    before = [estimator.estimate(frame(index)) for index in range(2)][-1]
+    wide = replace(estimator.options.solver, exposure_relative_sigma=0.5)
+    estimator.options = replace(estimator.options, solver=wide)
+    unsure = estimator.estimate(frame(2))
+    spread = TWIST @ unsure.covariance @ TWIST - TWIST @ before.covariance @ TWIST
+    assert spread == pytest.approx((0.5**2 - 0.05**2) * (TWIST @ TWIST) ** 2, rel=0.05)
+    still = SolverOptions(prior_angular_rad_s=1e-3, prior_linear_m_s=1e-3)
+    estimator.options = replace(estimator.options, solver=still, min_blur_px=1e3)
+    held = estimator.estimate(frame(3))
+    np.testing.assert_allclose(held.twist, 0, atol=1e-2)
+    assert held.sign_probability == 0.5
 
 
 def test_options_are_checked() -> None:
