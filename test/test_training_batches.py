@@ -8,9 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
-from training.batches import Shards, draw_batch
+from training.batches import Shards, assemble, draw_batch
 from training.canonical import STRIDE
+from training.network import FlowDepthNetwork, NetworkConfig
+from training.pictures import draw_samples
 from training.samples import SampleConfig, write_shard
+from training.validate import validate
 
 TWIST = np.array([0.01, -0.02, 0.03, 0.002, 0.001, -0.003], np.float32)
 FOCAL_PX = 100.0
@@ -49,6 +52,43 @@ def test_labels_stay_with_their_image(tmp_path: Path):
     grey = batch.image[:, 0, 0, 0]
     torch.testing.assert_close(batch.labels.inverse_depth[:, 0, 0], grey / 10)
     assert (batch.labels.twist.abs() == torch.from_numpy(np.abs(TWIST))).all()
+
+
+def test_mirrored_samples_are_mirrored_with_their_truth(tmp_path: Path):
+    """The flow of every place is that of the unmirrored sample there, with the mirrored axis' sign."""
+    height, width, grid = 64, 128, (4, 8)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    inverse_depth = rng.uniform(0.2, 1.0, grid).astype(np.float16)
+    config = SampleConfig(width=width, height=height, canonical_px=FOCAL_PX, shard_size=1)
+    write_shard(
+        tmp_path / "shard_0", iter([(image, inverse_depth, (TWIST, FOCAL_PX, FOCAL_PX, True))]), config
+    )
+    shards = Shards([tmp_path])
+    plain = assemble([shards.pick(rng)], (0, 0), (height, width))
+    true_grey, true_flow = plain.image[0].sum(dim=0), plain.labels.flow[0]
+    seen = set()
+    for _ in range(6):
+        batch = draw_batch(rng, shards, 8, (height, width))
+        for grey, flow, depth in zip(
+            batch.image.sum(dim=1), batch.labels.flow, batch.labels.inverse_depth, strict=True
+        ):
+            (axes,) = [a for a in ((), (0,), (1,), (0, 1)) if torch.equal(grey.flip(a), true_grey)]
+            signs = torch.tensor([-1.0 if 1 in axes else 1.0, -1.0 if 0 in axes else 1.0])
+            torch.testing.assert_close(flow.flip(axes) * signs, true_flow, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(depth.flip(axes), plain.labels.inverse_depth[0])
+            seen.add(axes)
+    assert len(seen) == 4
+
+
+def test_shards_of_two_sizes_are_validated_and_drawn_one_size_at_a_time(tmp_path: Path):
+    write(tmp_path / "windows" / "shard_0", 64, 64)
+    write(tmp_path / "views" / "shard_0", 128, 64)
+    shards = Shards([tmp_path / "windows", tmp_path / "views"])
+    network = FlowDepthNetwork(NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1)))
+    figures = validate(network, shards, torch.device("cpu"), batches=2, size=3)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert draw_samples(shards, 3).image.shape == (3, 3, 64, 128)
 
 
 def test_sharp_images_come_more_often_where_fewer_of_the_blurred_are_learnt_from(tmp_path: Path):

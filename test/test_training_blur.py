@@ -10,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
-from blur_imu_ros.motion_field import interaction_matrix
 from training import canonical
 from training.asset_split import Split
 from training.blur import View, integrate_exposure, view_inverse_depth
@@ -174,7 +173,6 @@ def test_drawn_motions_reach_every_length_and_none_too_long(key: KeyFrame):
     assert max(lengths) < 20.01
     assert np.mean(np.array(lengths) < 0.5) > 0.03  # sharp images teach "zero"
     assert np.percentile(lengths, 95) > 8
-    assert interaction_matrix(np.zeros(1), np.zeros(1), FOCAL_PX, np.ones(1)).shape == (1, 2, 6)
 
 
 def test_everyday_motions_are_those_of_hand_and_drone(key: KeyFrame):

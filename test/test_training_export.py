@@ -14,11 +14,14 @@ from blur_imu_ros.network import FlowDepthNetwork as DeployedNetwork
 from blur_imu_ros.network import FlowRepresentation, Provider
 from training import __main__ as training
 from training import export
+from training.batches import Shards
+from training.canonical import STRIDE
 from training.configuration import TrainingConfig
 from training.export import ContractNetwork, load_network, parity
 from training.network import NetworkConfig
-from training.quantise import FLOAT_LAYERS, quantise
+from training.quantise import FLOAT_LAYERS, quantise, whole_views
 from training.run import Run
+from training.samples import SampleConfig, write_shard
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 WIDTH, HEIGHT = 256, 128
@@ -139,6 +142,22 @@ def test_the_eight_bit_copy_keeps_contract_and_float_layers(run: Run, tmp_path: 
     # A ReLU behind eight bits is part of their range.
     made = {output: node.op_type for node in nodes for output in node.output}
     assert "DequantizeLinear" not in {made[node.input[0]] for node in nodes if node.op_type == "Relu"}
+
+
+def test_ranges_come_from_images_of_the_size_that_the_network_takes(run: Run, tmp_path: Path):
+    model = tmp_path / "tiny.onnx"
+    words = ["export", run.checkpoint, "--output", model, "--size", WIDTH, HEIGHT]
+    assert training.main([str(word) for word in words]) == 0
+    for width in (WIDTH, WIDTH // 2):
+        grid = np.ones((HEIGHT // STRIDE, width // STRIDE), np.float16)
+        sample = (noise(0)[:, :width], grid, (np.zeros(6, np.float32), 100.0, 100.0, True))
+        config = SampleConfig(width, HEIGHT, 100.0, shard_size=1)
+        write_shard(tmp_path / str(width) / "shard_0", iter([sample]), config)
+    views, windows = (tmp_path / str(width) for width in (WIDTH, WIDTH // 2))
+    images = whole_views(Shards([windows, views]), model, 6)
+    assert {image.shape for image in images} == {(HEIGHT, WIDTH, 3)}
+    with pytest.raises(SystemExit, match=f"no images of {WIDTH}x{HEIGHT}.*--size {WIDTH} {HEIGHT}"):
+        whole_views(Shards([windows]), model, 6)
 
 
 def test_folding_batch_norms_changes_nothing(run: Run):

@@ -2,6 +2,7 @@
 # ruff: noqa: E402  the modules below need torch
 
 import argparse
+import queue
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,13 +154,21 @@ def test_it_trains_on_rooms_that_workers_draw(tmp_path: Path):
     workers = start_workers(supply)
     try:
         maker, memory = Maker(CONFIG, 2, CPU, seed=0), Memory(8, CONFIG, CPU)
-        train(state, maker, memory, read_keys(supply.folder), arguments, lambda: state.step / 2)
+        train(state, maker, memory, read_keys(supply.folder), arguments, lambda: state.step / 2, lambda: True)
     finally:
         for worker in workers:
             worker.terminate()
     assert state.step == 2
     assert memory.made >= 2
     assert not torch.equal(before, next(state.model.parameters()))
+
+
+def test_it_ends_when_no_worker_is_left_to_draw_anything(tmp_path: Path):
+    arguments = argparse.Namespace(first_samples=2, making=0.3)
+    state = Run(tmp_path / "run", TrainingConfig(batch=2), NetworkConfig(), CPU)
+    maker, memory = Maker(CONFIG, 2, CPU, seed=0), Memory(8, CONFIG, CPU)
+    with pytest.raises(ConfigurationError, match="every worker"):
+        train(state, maker, memory, queue.Queue(), arguments, lambda: 0.0, lambda: False)
 
 
 def test_a_deeper_network_starts_from_a_shallower_one(tmp_path: Path):

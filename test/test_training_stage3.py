@@ -69,8 +69,44 @@ def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
     losses = stage3_loss(frames.labels(batch, outputs[2]), batch, outputs, outputs, keep=1.0)
     assert losses["drift"].item() == pytest.approx(0, abs=1e-6)
     assert losses["total"].item() == losses["velocity"].item() > 0
-    moved = (outputs[0] + 2, *outputs[1:])
-    assert stage3_loss(frames.labels(batch, outputs[2]), batch, moved, outputs, keep=1.0)["drift"] > 0.1
+    for moved in (2, 4, 6, 8):  # depth, and the flow of each look
+        elsewhere = tuple(part + 2 * (k == moved) for k, part in enumerate(outputs))
+        drift = stage3_loss(frames.labels(batch, outputs[2]), batch, elsewhere, outputs, keep=1.0)["drift"]
+        assert drift > 0.1, moved
+
+
+def test_velocity_teaches_features_and_the_last_look_and_all_else_is_held(tmp_path: Path, checkpoint: Path):
+    frames, start = (
+        RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX),
+        load_network(checkpoint, FOCAL_PX),
+    )
+    batch = frames.batch(np.array([0, 1]), np.array([False, True]))
+    model = start_run(tmp_path / "stage3", CONFIG, checkpoint, FOCAL_PX).model.eval()
+    with torch.no_grad():  # An answer that has learnt nothing yet weighs no feature.
+        for parameter in model.further_looks.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    outputs = model(batch.image)
+    stage3_loss(frames.labels(batch, outputs[2].detach()), batch, outputs, outputs, 0.0)[
+        "velocity"
+    ].backward()
+    taught = {
+        name: parameter.grad is not None and parameter.grad.abs().max().item() > 1e-6
+        for name, parameter in model.named_parameters()
+    }
+    assert taught["stem.0.weight"]
+    assert taught["further_looks.1.answer.weight"]
+    assert not taught["flow_head.2.weight"]
+    assert not taught["further_looks.0.answer.weight"]
+    with torch.no_grad():
+        before = start(batch.image)
+    model.zero_grad()
+    stage3_loss(
+        frames.labels(batch, before[2]), batch, model(batch.image), tuple(part + 0.5 for part in before), 1.0
+    )["drift"].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
+        if "_head.2.weight" in name or "answer.weight" in name:
+            assert parameter.grad.abs().max() > 1e-6, name
 
 
 def test_it_learns_goes_on_and_leaves_its_start_alone(tmp_path: Path, checkpoint: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,38 +100,51 @@ RULES = (
 )
 # normal maps and the like, and surfaces that no room has
 _MAPS = re.compile(r"_(nm|sm|gm|rm|dm|hm)\.|broken|broke\.|_sign|stripe", re.I)
+# one picture in several formats: NAME/contents/images/SIZE
+_WALLPAPER = re.compile(r"([^/]+)/contents/images/")
 
 
 def write_textures(unpacked: Path, pack: Path) -> list[tuple[str, str, str, str]]:
-    """Write pack/textures/<split>/<kind>/<name>.jpg; returns rows (file in the pack, package, source path, split)."""
+    """Write pack/textures/<split>/<kind>/<name>.jpg; returns rows (file in the pack, package, source path, split).
+
+    All formats of a wallpaper go where the first of them goes. Raises FileExistsError where two files would have one name.
+    """
     rows: list[tuple[str, str, str, str]] = []
     signatures: list[tuple[int, Split]] = []
+    wallpapers: dict[str, Split] = {}
+    written: set[Path] = set()
     taken: set[Path] = set()
     for rule in RULES:
-        root = unpacked / rule.package
-        for path in sorted(root.rglob("*")):
-            relative = path.relative_to(root).as_posix()
-            if (
-                path in taken
-                or path.suffix.lower() not in (".jpg", ".png", ".jpeg")
-                or _MAPS.search(path.name)
-            ):
-                continue
-            if path.is_symlink() or not re.search(rule.pattern, relative):
-                continue
-            image = _read(path, rule.kind)
+        for path, relative in _matching(unpacked / rule.package, rule.pattern):
+            image = None if path in taken else _read(path, rule.kind)
             if image is None:
                 continue
             taken.add(path)
             split, repeated = _split_by_look(image, relative, signatures)
             if repeated and rule.kind == "photograph":
                 continue
-            name = f"{rule.package}-{path.parent.name}-{path.stem}.jpg".replace(" ", "_")
+            wallpaper = _WALLPAPER.search(relative)
+            if wallpaper:
+                split = wallpapers.setdefault(wallpaper[1], split)
+            group = wallpaper[1] if wallpaper else path.parent.name
+            name = f"{rule.package}-{group}-{path.stem}.jpg".replace(" ", "_")
             target = pack / "textures" / split.value / rule.kind / name
+            if target in written:
+                raise FileExistsError(f"{target}: a second file of this name, {relative} of {rule.package}")
+            written.add(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, 90])
             rows.append((target.relative_to(pack).as_posix(), rule.package, relative, split.value))
     return rows
+
+
+def _matching(root: Path, pattern: str) -> Iterator[tuple[Path, str]]:
+    """Pictures of a package whose path below its root matches, in order, with that path."""
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root).as_posix()
+        picture = path.suffix.lower() in (".jpg", ".png", ".jpeg") and not path.is_symlink()
+        if picture and re.search(pattern, relative) and not _MAPS.search(path.name):
+            yield path, relative
 
 
 def _read(path: Path, kind: str) -> np.ndarray | None:

@@ -86,7 +86,7 @@ def depth_offset(solver: SequenceSolver, prediction: Prediction, depth_m: np.nda
 def errors_and_covariances(
     cases: list[Case], points: list[MotionPoints], calibration: Calibration
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Errors [n,6] against the nearer of plus and minus truth, and covariances [n,6,6]."""
+    """Errors [n,6], of the sign that turns as the truth does, and covariances [n,6,6]."""
     errors, covariances = [], []
     for case, measured in zip(cases, points, strict=True):
         solution = solve_velocity(measured, case.exposure_s, calibration, EstimatorOptions().solver)

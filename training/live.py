@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.batch_blur import BatchExposure, Exposures
 from training.batch_sensor import Sensors, expose
@@ -96,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", type=Path, required=True, help="folder for key frames that wait, best in memory"
     )
-    parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint and the log")
+    parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run starts from")
     parser.add_argument(
         "--minutes", type=float, required=True, help="how long; the learning rate falls over this time"
@@ -129,9 +130,13 @@ def run(arguments: argparse.Namespace) -> int:
     maker = Maker(samples, arguments.made_at_once, device, arguments.seed)
     memory = Memory(arguments.memory, samples, device)
     keys = read_keys(arguments.keys)
+
+    def supplied() -> bool:
+        return any(worker.is_alive() for worker in workers)
+
     limit = 60 * arguments.minutes
     try:
-        train(state, maker, memory, keys, arguments, lambda: (time.monotonic() - began) / limit)
+        train(state, maker, memory, keys, arguments, lambda: (time.monotonic() - began) / limit, supplied)
     finally:
         for worker in workers:
             worker.terminate()
@@ -146,8 +151,12 @@ def train(
     keys: queue.Queue[PlannedKey],
     arguments: argparse.Namespace,
     progress: Callable[[], float],
+    supplied: Callable[[], bool],
 ) -> None:
-    """The loop: samples are made while they are fewer than wanted or have had less than their share of the time."""
+    """The loop: samples are made while they are fewer than wanted or have had less than their share of the time.
+
+    Raises ConfigurationError where nothing is `supplied` any more before there are enough to begin with.
+    """
     config, sums, steps = state.config, dict[str, Tensor](), 0
     reported = started = time.monotonic()
     making_s, began = 0.0, progress()
@@ -161,6 +170,11 @@ def train(
         if few:
             began = share
             time.sleep(0 if took_s else 0.02)
+            if not took_s and not supplied():
+                raise ConfigurationError(
+                    "every worker that draws rooms has ended, for the reason that it printed above: mend that (--pack, or EGL) "
+                    "and start again"
+                )
             started, making_s = time.monotonic(), 0.0
             continue
         rate = learning_rate(config, state.step, (share - began) / (1 - began))

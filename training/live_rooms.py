@@ -46,7 +46,7 @@ PLAN_DTYPE = np.dtype(
 
 @dataclass(frozen=True)
 class Supply:
-    """Where key frames come from and how they are used: views per room, exposures per key frame, share of collages."""
+    """Where key frames come from and how they are used: views per room, exposures per key frame."""
 
     pack: Path
     folder: Path

@@ -73,10 +73,9 @@ def _header(width: int) -> np.ndarray:
 
 
 def draw_samples(shards: Shards, count: int, seed: int = 0) -> Batch:
-    """The same random samples for the same seed, whole and not mirrored."""
-    rng = np.random.default_rng(seed)
-    samples = [shards.pick(rng) for _ in range(count)]
-    return assemble(samples, (0, 0), samples[0][0].shape[:2])
+    """The same random samples for the same seed, of the largest size that there is, whole and not mirrored."""
+    rng, whole = np.random.default_rng(seed), shards.sizes()[-1]
+    return assemble([shards.pick(rng, whole) for _ in range(count)], (0, 0), whole)
 
 
 def write_sheet(path: Path, model: nn.Module, shards: Shards, count: int = 8, seed: int = 0) -> None:

@@ -83,6 +83,19 @@ def difference(source: Path, target: Path, images: list[np.ndarray]) -> tuple[fl
     return float(flow), float(np.mean([np.abs(rough[2] / exact[2] - 1).mean() for exact, rough in pairs]))
 
 
+def whole_views(shards: Shards, model: Path, count: int) -> list[np.ndarray]:
+    """Random images [H,W,3] of the size that the network takes; ends with what to make where there are none."""
+    shape = onnx.load(model).graph.input[0].type.tensor_type.shape.dim
+    height, width = (dimension.dim_value for dimension in shape[1:3])
+    if (height, width) not in shards.sizes():
+        raise SystemExit(
+            f"{', '.join(map(str, shards.folders))}: no images of {width}x{height}, which {model} takes; make them by "
+            f"`python -m training samples --size {width} {height}`"
+        )
+    rng = np.random.default_rng(0)
+    return [np.array(shards.pick(rng, (height, width))[0]) for _ in range(count)]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training quantise`."""
     parser.add_argument("model", type=Path, help="float ONNX file of `python -m training export`")
@@ -98,8 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Quantise, say how far the result differs, and enter it into the manifest."""
-    shards, rng = Shards(arguments.samples), np.random.default_rng(0)
-    images = [np.array(shards.pick(rng)[0]) for _ in range(arguments.images)]
+    images = whole_views(Shards(arguments.samples), arguments.model, arguments.images)
     quantise(arguments.model, arguments.output, images)
     flow, depth = difference(arguments.model, arguments.output, images[:16])
     megabytes = arguments.output.stat().st_size / 1e6

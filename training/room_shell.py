@@ -54,7 +54,7 @@ def four_walls(width: float, depth: float) -> list[Wall]:
 
 
 class Shell:
-    """Builds the shell into a scene and returns the flux of its lights for the ambient term."""
+    """Builds the shell of a room and its lights into a scene."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from training import canonical
@@ -57,6 +57,20 @@ class Run:
         )
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
+
+    def descend(self, loss: Tensor, rate: float, longest: float) -> None:
+        """One step of the optimiser down a loss: at a learning rate, its gradient cut to a length, left out where that is not
+        finite."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss.backward()
+        length = nn.utils.clip_grad_norm_(self.model.parameters(), longest)
+        # Read by the optimiser.
+        self.optimiser.found_inf = (~torch.isfinite(length)).float()
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        follow(self.average, self.model)
+        self.step += 1
 
     @property
     def checkpoint(self) -> Path:

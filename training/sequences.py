@@ -143,10 +143,10 @@ def plainest(renderer: Renderer, poses: list[np.ndarray]) -> np.ndarray:
 
 
 def render_clips(
-    pack: Pack, kind: Kind, size: CameraSize, clips: int, clip_frames: int, seed: int, first_room: int = 0
+    pack: Pack, kind: Kind, size: CameraSize, clips: int, clip_frames: int, seed: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, float, np.ndarray]]:
     """Frames (stamp in ns, image, depth, exposure in s, twist) of `clips` whole clips, each in a room of its own."""
-    renderer, room_index, stamp_s, done = Renderer(), first_room, 1000.0, 0
+    renderer, room_index, stamp_s, done = Renderer(), 0, 1000.0, 0
     while done < clips:
         rng = np.random.default_rng((seed, room_index))
         room = build_room(pack, room_index, seed)

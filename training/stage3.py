@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from training.configuration import TrainingConfig, learning_rate
 from training.export import load_network
 from training.losses import Labels, compress, make_labels, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.run import Run, follow
+from training.run import Run
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0
@@ -113,23 +113,28 @@ class RealFrames:
 def stage3_loss(
     labels: Labels, batch: RealBatch, outputs: tuple[Tensor, ...], start: tuple[Tensor, ...], keep: float
 ) -> dict[str, Tensor]:
-    """Losses: `velocity` through the solve, `drift` from the starting network's outputs, and their sum `total`."""
+    """Losses: `velocity` through the solve, `drift` of depth and every look from those of the start, and their sum `total`."""
     q, q_log_sigma, inverse_depth, depth_log_sigma = outputs[:4]
     masked = q_log_sigma + UNSEEN * batch.unseen
     error, _ = solve_at_truth(labels, q, masked, inverse_depth, depth_log_sigma)
     velocity = velocity_loss(labels, error)
     relative, relative_start = (x[3] - torch.log(x[2]) for x in (outputs, start))
-    drift = (
-        4 * F.smooth_l1_loss(compress(q), compress(start[0]))
-        + F.smooth_l1_loss(torch.log(inverse_depth), torch.log(start[2]))
-        + 0.1 * F.smooth_l1_loss(q_log_sigma, start[1])
-        + 0.1 * F.smooth_l1_loss(relative, relative_start)
-    )
+    drift = F.smooth_l1_loss(torch.log(inverse_depth), torch.log(start[2]))
+    drift = drift + 0.1 * F.smooth_l1_loss(relative, relative_start)
+    looks = range(4, len(outputs), 2)
+    for k in looks:
+        flow = F.smooth_l1_loss(compress(outputs[k]), compress(start[k]))
+        sigma = F.smooth_l1_loss(outputs[k + 1], start[k + 1])
+        drift = drift + (4 * flow + 0.1 * sigma) / len(looks)
     return {"velocity": velocity, "drift": drift, "total": velocity + keep * drift}
 
 
 def start_run(folder: Path, config: TrainingConfig, checkpoint: Path, focal_px: float) -> Run:
-    """A run that begins with the averaged weights of a checkpoint, for views of `focal_px`, or goes on from its own."""
+    """A run that begins with the averaged weights of a checkpoint, for views of `focal_px`, or goes on from its own.
+
+    Velocity judges the last look alone, so the features learn from that one too, or they would not learn at all.
+    """
+    config = replace(config, looks_teach_features=True)
     network = NetworkConfig(**torch.load(checkpoint, map_location="cpu", weights_only=True)["network"])
     state = Run(folder, config, network, compute_device(), focal_px)
     if state.checkpoint.exists():
@@ -149,19 +154,12 @@ def train(
     for batch in prefetch(lambda: frames.draw(rng, config.batch)):
         if state.step >= config.steps or over():
             break
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(config, state.step)
         image = batch.image.to(state.device)
         with torch.no_grad():
             before = start(image)
         labels = frames.labels(batch, before[2].cpu()).map(lambda tensor: tensor.to(state.device))
         losses = stage3_loss(labels, batch.to(state.device), state.model(image), before, keep)
-        losses["total"].backward()
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
-        state.optimiser.step()
-        state.optimiser.zero_grad(set_to_none=True)
-        follow(state.average, state.model)
-        state.step += 1
+        state.descend(losses["total"], learning_rate(config, state.step), longest=1.0)
         for name, value in losses.items():
             means[name] = 0.9 * means.get(name, value.item()) + 0.1 * value.item()
         if state.step % every == 0 or state.step == config.steps:

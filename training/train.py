@@ -21,7 +21,7 @@ from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_tru
 from training.measurement import measurement
 from training.network import NetworkConfig
 from training.pictures import write_sheet
-from training.run import Run, follow
+from training.run import Run
 from training.validate import validate
 
 
@@ -63,17 +63,8 @@ def train_step(
     state: Run, model: nn.Module, batch: Batch, rate: float, with_velocity: bool
 ) -> dict[str, torch.Tensor]:
     """One step of the optimiser at a learning rate; the losses of the batch."""
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
     losses = batch_loss(model, batch, state.config, with_velocity)
-    losses["total"].backward()
-    length = nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-    # Read by the optimiser: it leaves a step without finite gradients out.
-    state.optimiser.found_inf = (~torch.isfinite(length)).float()
-    state.optimiser.step()
-    state.optimiser.zero_grad(set_to_none=True)
-    follow(state.average, state.model)
-    state.step += 1
+    state.descend(losses["total"], rate, longest=5.0)
     return losses
 
 
@@ -86,7 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run starts from")
     parser.add_argument(
-        "--looks", type=int, default=NetworkConfig().looks, help="how often the network looks (default 3)"
+        "--looks",
+        type=int,
+        default=NetworkConfig().looks,
+        help="how often the network looks, from 2 on (default 3)",
     )
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
     parser.add_argument("--every", type=int, default=500, help="steps between validations")
@@ -102,6 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(arguments.threads)
     fields = {name: getattr(arguments, name) for name in TrainingConfig.__dataclass_fields__}
     config = TrainingConfig(**{**fields, "crop": tuple(fields["crop"]), "learns": Learning(fields["learns"])})
+    if arguments.looks < 2:
+        raise SystemExit(
+            f"--looks {arguments.looks}: velocity is taught by the looks after the first; give 2 or more"
+        )
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     shards = Shards(arguments.samples)
     network = NetworkConfig(looks=arguments.looks)
@@ -121,6 +119,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _anywhere(over: bool, device: torch.device) -> bool:
+    """Whether it is over for any of the processes: their clocks differ, and one that went on alone would wait for ever."""
+    if not torch.distributed.is_initialized():
+        return over
+    flag = torch.tensor(float(over), device=device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag)
+
+
 def train(
     state: Run, model: nn.Module, shards: Shards, held_out: Shards, arguments: argparse.Namespace, rank: int
 ) -> None:
@@ -137,9 +144,10 @@ def train(
         for name, value in losses.items():
             means[name] = 0.99 * means.get(name, value.item()) + 0.01 * value.item()
         minutes = (time.monotonic() - began) / 60
-        over = state.step >= config.steps or minutes >= arguments.minutes
-        if rank == 0 and (over or state.step % arguments.every == 0):
+        over = _anywhere(state.step >= config.steps or minutes >= arguments.minutes, state.device)
+        if state.step % arguments.every == 0:
             shards.refresh()
+        if rank == 0 and (over or state.step % arguments.every == 0):
             figures = validate(state.average.module, held_out, state.device)
             write_sheet(state.folder / "sheet.png", state.average.module, held_out)
             line = {

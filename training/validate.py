@@ -19,10 +19,10 @@ def validate(
     model.eval()
     rng = np.random.default_rng(0)
     flow_error, spread, depth_error, errors, truth, costs = [], [], [], [], [], []
-    for _ in range(batches):
-        samples = [shards.pick(rng) for _ in range(size)]
-        height, width = samples[0][0].shape[:2]
-        batch = assemble(samples, (0, 0), (height, width)).to(device)
+    sizes = shards.sizes()
+    for number in range(batches):
+        whole = sizes[number % len(sizes)]
+        batch = assemble([shards.pick(rng, whole) for _ in range(size)], (0, 0), whole).to(device)
         with mixed_precision(device):
             q, q_log_sigma, inverse_depth, depth_log_sigma, *_ = model(batch.image)
         labels = batch.labels
