@@ -23,6 +23,8 @@ from .velocity import SolverOptions
 
 # How long the first frame waits for the next to tell its sign, and at most what share of the time after which it is stale.
 PATIENCE_S, PATIENCE_SHARE = 0.15, 0.5
+# The same share where every frame waits: of a camera slower than that none would come out otherwise.
+LONGEST_SHARE = 0.9
 
 
 class CameraSource:
@@ -87,15 +89,17 @@ class FrameAnswerer:
     def answer(self, frame: ReceivedFrame | None) -> float | None:
         """Publish the estimate of a frame, or drop it for one cause, or let it wait for the next; None: no next one came.
 
-        Returns for how many seconds to wait for the next, None for as long as it takes.
+        Returns for how many seconds to wait for the next, None where none is waited for.
         """
         settings = self._settings()
         if frame is None:
             self.release()
         else:
             self._take(frame, settings)
-        if self._held is None or settings.use_next_frame:
+        if self._held is None:
             return None
+        if settings.use_next_frame:
+            return LONGEST_SHARE * settings.stale_after_s
         return min(PATIENCE_S, PATIENCE_SHARE * settings.stale_after_s)
 
     def _take(self, frame: ReceivedFrame, settings: Settings) -> None:

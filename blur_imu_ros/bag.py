@@ -74,10 +74,6 @@ class BagReader:
     def close(self) -> None:
         self._reader.close()
 
-    @property
-    def duration_ns(self) -> int:
-        return max(0, self._reader.duration)
-
     def topics_of(self, *types: str) -> list[BagTopic]:
         """The topics of the given ROS 2 type names that hold messages, the fullest first."""
         found = [topic for topic in self.topics.values() if topic.type in types and topic.count > 0]
@@ -139,11 +135,6 @@ class BagWriter:
                 message.topic, message.type, typestore=typestore or self.typestore
             )
         self._writer.write(self._connections[message.topic], message.received_ns, message.data)
-
-    def write_object(self, topic: str, type_name: str, received_ns: int, message: Any) -> None:
-        """Serialise an object of this writer's typestore and append it."""
-        data = bytes(self.typestore.serialize_cdr(message, type_name))
-        self.write(BagMessage(topic, type_name, received_ns, data))
 
 
 def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str]:

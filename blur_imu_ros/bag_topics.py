@@ -137,6 +137,10 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
     beside = [t for t in known if t.name.rsplit("/", 1)[0] == _base(image).rsplit("/", 1)[0]]
     candidates = beside or [t for t in known if t.type != DIAGNOSTICS] or known
     stating = candidates if len(candidates) == 1 else [t for t in candidates if _states(reader, t)]
+    if len(stating) > 1:
+        raise BagError(
+            f"{reader.path}: several topics state an exposure; choose one with --exposure-topic: {_listing(stating)}"
+        )
     return ExposureSource(stating[0].name, KNOWN_EXPOSURES[stating[0].type]) if stating else None
 
 

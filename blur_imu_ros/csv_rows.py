@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from .errors import SequenceError
@@ -37,12 +37,23 @@ def read_rows(
         yield where, dict(zip(header, (field.strip() for field in fields), strict=True))
 
 
-def parse_stamp_ns(text: str, where: str, previous: int | None) -> int:
-    """Parse seconds exactly (a float64 of a Unix time is only good to 0.2 us) and check that time increases."""
+def nanoseconds(text: str) -> int:
+    """Seconds as text, exactly in nanoseconds (a float64 of a Unix time is only good to 0.2 us). Raises ValueError."""
     try:
         stamp_ns = int((Decimal(text) * 10**9).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError) as error:
-        raise SequenceError(f"{where}: stamp_s is {text!r}; write seconds such as 12.345678901") from error
+    except (ArithmeticError, ValueError) as error:
+        raise ValueError(f"{text!r} is no time; write seconds such as 12.345678901") from error
+    if abs(stamp_ns) >= 2**63:
+        raise ValueError(f"{text!r} is no time in seconds; is it in nanoseconds? write seconds")
+    return stamp_ns
+
+
+def parse_stamp_ns(text: str, where: str, previous: int | None) -> int:
+    """Parse seconds and check that time increases."""
+    try:
+        stamp_ns = nanoseconds(text)
+    except ValueError as error:
+        raise SequenceError(f"{where}: stamp_s {error}") from error
     if previous is not None and stamp_ns <= previous:
         raise SequenceError(
             f"{where}: stamp_s {text} is not later than the line before; sort the rows by time"

@@ -9,6 +9,7 @@ import numpy as np
 
 from .estimate import Estimate
 from .estimator import BlurImuEstimator
+from .motion_field import flow_up_to_sign
 from .network import FlowRepresentation
 
 COLUMNS = 20
@@ -60,8 +61,5 @@ def draw(seen: Seen, estimate: Estimate) -> np.ndarray:
 
 def _vectors(seen: Seen) -> np.ndarray:
     """Return the flow [2, h, w] in pixels, up to sign for the double-angle representation."""
-    flow = seen.flow
-    if seen.representation is FlowRepresentation.SIGNED:
-        return flow
-    length, angle = np.hypot(*flow), np.arctan2(flow[1], flow[0]) / 2
-    return np.stack([length * np.cos(angle), length * np.sin(angle)])
+    signed = seen.representation is FlowRepresentation.SIGNED
+    return seen.flow if signed else flow_up_to_sign(seen.flow)

@@ -31,6 +31,11 @@ class ExposureUnit(Enum):
         return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[self.value]
 
 
+def fits_between_frames(exposure_s: float, frame_interval_s: float) -> bool:
+    """Whether an exposure may be that long: a full-time one equals the interval, and stamps jitter around it."""
+    return exposure_s <= 1.1 * frame_interval_s
+
+
 def check_exposure(exposure_s: float, frame_interval_s: float | None) -> None:
     """Raise ExposureError unless the exposure time in seconds is finite, positive and fits between two frames."""
     if not math.isfinite(exposure_s) or not 0 < exposure_s <= LONGEST_EXPOSURE_S:
@@ -38,8 +43,7 @@ def check_exposure(exposure_s: float, frame_interval_s: float | None) -> None:
             f"exposure time is {exposure_s:g} s, not within 0 to {LONGEST_EXPOSURE_S:g} s; "
             "set exposure_s, or check exposure_field and exposure_unit"
         )
-    # A full-time exposure equals the interval, and stamps jitter around it.
-    if frame_interval_s is not None and exposure_s > 1.1 * frame_interval_s:
+    if frame_interval_s is not None and not fits_between_frames(exposure_s, frame_interval_s):
         raise ExposureError(
             f"exposure time {exposure_s:g} s is longer than the frame interval {frame_interval_s:g} s; "
             "check exposure_s or exposure_unit, and the camera's time stamps"

@@ -177,7 +177,7 @@ def _to_eight_bits(pixels: np.ndarray) -> np.ndarray:
 
 def _png_size(data: bytes) -> tuple[int, int]:
     """Width and height from the IHDR chunk, which always comes first (PNG specification 11.2.2)."""
-    if len(data) < 33 or b"IEND" not in data[-16:]:
+    if len(data) < 33 or data.rfind(b"IEND") < 0:
         raise ImageError(f"compressed PNG of {len(data)} bytes is truncated; check the link to the camera")
     # Before memory is taken for the size it states.
     if zlib.crc32(data[12:29]).to_bytes(4, "big") != data[29:33]:
@@ -191,6 +191,10 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker, length = data[position + 1], struct.unpack(">H", data[position + 2 : position + 4])[0]
+        if marker == 0xFF:
+            # A marker may be preceded by any number of fill bytes (B.1.1.2).
+            position += 1
+            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[position + 5 : position + 9])
             # A decoder fills the missing rest of a truncated JPEG with grey, without an error.

@@ -33,8 +33,21 @@ class Inputs:
     ) -> None:
         self._node = node
         self._subscribers: list[Subscriber] = []
-        compressed = settings.image_transport is ImageTransport.COMPRESSED
         self.exposures: ExposureTopic | None = None
+        try:
+            self._subscribe_all(settings, on_image, on_camera_info, on_exposure_error)
+        except Exception:
+            self.close()
+            raise
+
+    def _subscribe_all(
+        self,
+        settings: Settings,
+        on_image: Callable[[Any], None],
+        on_camera_info: tuple[Callable[[Any], None], ...],
+        on_exposure_error: Callable[[BlurImuError], None],
+    ) -> None:
+        compressed = settings.image_transport is ImageTransport.COMPRESSED
         if settings.exposure_type:
             # Deeper: on /diagnostics the camera's messages come among those of many others.
             qos = copy.copy(qos_profile_sensor_data)

@@ -138,7 +138,7 @@ class FrameIntake:
             self._jumped.clear()
             self._epochs.restart()
         try:
-            check_exposure(exposure_s, self._interval.seconds)
+            check_exposure(exposure_s, self._interval.longest_exposure_s)
             t_mid_ns = mid_exposure_ns(
                 frame.stamp_ns, exposure_s, settings.readout_s, settings.stamp_reference
             )

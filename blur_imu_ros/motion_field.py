@@ -65,8 +65,6 @@ def double_angle(flow: Array) -> Array:
 
 
 def flow_up_to_sign(q: Array) -> Array:
-    """One of the two flows (f and -f) that a double-angle q [..., 2] px stands for; [..., 2] px."""
-    length = np.hypot(q[..., 0], q[..., 1])
-    across = np.sqrt(np.maximum(length * (length - q[..., 0]) / 2, 0.0))
-    along = np.sqrt(np.maximum(length * (length + q[..., 0]) / 2, 0.0))
-    return np.stack([along, np.copysign(across, q[..., 1])], axis=-1)
+    """One of the two flows (f and -f) that a double-angle q [2, ...] px stands for; [2, ...] px."""
+    length, angle = np.hypot(q[0], q[1]), np.arctan2(q[1], q[0]) / 2
+    return length * np.stack([np.cos(angle), np.sin(angle)])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from .errors import ImageError, ModelError, first_line
+from .errors import ConfigurationError, ImageError, ModelError, first_line
 from .model_contract import CHANNELS, REMEDY, check_file, read_spec
 from .model_spec import DEFAULT_FLOW_SIGMA_PX, DEFAULT_RELATIVE_DEPTH_SIGMA, FlowRepresentation, ModelSpec
 from .models import find_model, read_model
@@ -17,6 +17,7 @@ from .providers import Provider, describe, open_session
 
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 
+MOST_THREADS = 256
 LOG_SIGMA_LIMIT = 20.0  # wider or narrower says nothing more, and its exponential still fits float32
 FARTHEST_INVERSE_DEPTH = 0.05  # 1/m: the floor of a default depth sigma, 20 m
 
@@ -154,6 +155,10 @@ class FlowDepthNetwork:
 
 def _options(threads: int, spinning: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
+    if not 0 <= threads <= MOST_THREADS:
+        raise ConfigurationError(
+            f"threads is {threads}: give 0 to {MOST_THREADS}; 0 lets ONNX Runtime choose"
+        )
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, not printed

@@ -58,9 +58,10 @@ class BlurImuNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._change_parameters)
         # Steady: a simulated clock that stands still must not silence the diagnostics.
         self.create_timer(HOUSEKEEPING_S, self._keep_house, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        jump = Duration(seconds=self._settings.time_jump_s)
+        # Every step, since which of them are jumps may change while the node runs.
+        least = Duration(nanoseconds=1)
         threshold = JumpThreshold(
-            min_forward=jump, min_backward=Duration(nanoseconds=-jump.nanoseconds), on_clock_change=False
+            min_forward=least, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )
         self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._clock_jumped)
 
@@ -88,10 +89,17 @@ class BlurImuNode(LifecycleNode):
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start to answer."""
+        """Subscribe and start to answer; on a failure say why and free everything."""
         if self._estimator is None or self._outputs is None:
             return FAILURE
-        self._pipeline = Pipeline(self, lambda: self._settings, self._health, self._estimator, self._outputs)
+        try:
+            self._pipeline = Pipeline(
+                self, lambda: self._settings, self._health, self._estimator, self._outputs
+            )
+        except Exception as error:
+            self._failure = describe(error)
+            self.get_logger().error(f"not activated: {self._failure}")
+            return TransitionCallbackReturn.ERROR
         self.get_logger().info("active")
         return SUCCESS
 
@@ -164,9 +172,10 @@ class BlurImuNode(LifecycleNode):
             self.get_logger().error(f"{kind}: {describe(error)}")
 
     def _clock_jumped(self, jump: TimeJump) -> None:
-        if self._pipeline is not None:
+        step_s = jump.delta.nanoseconds / 1e9
+        if self._pipeline is not None and abs(step_s) > self._settings.time_jump_s:
             self._pipeline.intake.clock_jumped()
-            self.get_logger().warn(f"the ROS clock jumped by {jump.delta.nanoseconds / 1e9:.3f} s: new epoch")
+            self.get_logger().warn(f"the ROS clock jumped by {step_s:.3f} s: new epoch")
 
     def _keep_house(self) -> None:
         """Start by itself, give up overdue frames, and report: at once when the level changes, else every second."""
@@ -189,8 +198,7 @@ class BlurImuNode(LifecycleNode):
             return
         self._tried = attempt
         if self.trigger_configure() == SUCCESS:
-            self._starting = False
-            self.trigger_activate()
+            self._starting = self.trigger_activate() != SUCCESS
 
     def _verdict(self, now_s: float) -> tuple[Level, str]:
         if self._failure:

@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 from .errors import ConfigurationError
 from .exposure_field import ExposureUnit
-from .network import Provider
+from .network import MOST_THREADS, Provider
 from .options import UndecidedSign
 from .timing import StampReference
 from .velocity import SolverOptions
@@ -52,7 +52,7 @@ class Settings:
     )
     provider: Provider = field(default=Provider.AUTO, metadata=_fixed("Where the network runs."))
     threads: int = field(
-        default=0, metadata=_fixed("CPU threads of the network; 0: its runtime chooses.", 0, 256)
+        default=0, metadata=_fixed("CPU threads of the network; 0: its runtime chooses.", 0, MOST_THREADS)
     )
     image_transport: ImageTransport = field(
         default=ImageTransport.RAW, metadata=_fixed("Message type on the image topic.")

@@ -41,7 +41,13 @@ class Pipeline:
         self._worker: LatestWorker[ReceivedFrame] = LatestWorker(self._answerer.answer, estimator.warm)
         self.intake = FrameIntake(settings, health, self._worker.submit, self._drop)
         on_camera_info = (cameras.take, self.intake.on_camera_info)
-        self._inputs = Inputs(node, settings(), self.intake.on_image, on_camera_info, self._refuse_exposure)
+        try:
+            self._inputs = Inputs(
+                node, settings(), self.intake.on_image, on_camera_info, self._refuse_exposure
+            )
+        except Exception:
+            self._worker.stop()
+            raise
         if self._inputs.exposures is not None:
             self.intake.take_exposures_from(self._inputs.exposures)
 

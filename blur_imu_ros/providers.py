@@ -24,7 +24,7 @@ class Provider(enum.Enum):
 
 
 _CUDA, _CPU, _TENSORRT = "CUDAExecutionProvider", "CPUExecutionProvider", "TensorrtExecutionProvider"
-_NAMES = {Provider.CUDA: _CUDA, Provider.CPU: _CPU, Provider.TENSORRT: _TENSORRT}
+EXECUTION_PROVIDERS = {Provider.CUDA: _CUDA, Provider.CPU: _CPU, Provider.TENSORRT: _TENSORRT}
 # Device files of the desktop driver, of Tegra, and of Windows' subsystem for Linux.
 _GPU_NODES = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg")
 _MEND = (
@@ -48,7 +48,7 @@ def attempts(asked: Provider) -> list[Provider]:
     available = onnxruntime.get_available_providers()
     if asked is Provider.AUTO:
         return [Provider.CUDA, Provider.CPU] if gpu_available() else [Provider.CPU]
-    if _NAMES[asked] not in available:
+    if EXECUTION_PROVIDERS[asked] not in available:
         raise ModelError(
             f"provider {asked.value} was asked for but this onnxruntime has only {_readable(available)}; {_mend(asked)}"
         )
@@ -77,7 +77,7 @@ def open_session(
             if entries is tries[-1][1]:
                 raise
             continue
-        if session.get_providers()[0] == _NAMES[provider]:
+        if session.get_providers()[0] == EXECUTION_PROVIDERS[provider]:
             return session, provider
     raise ModelError(
         f"provider {asked.value} was asked for and is built into this onnxruntime, but it did not start "
@@ -132,7 +132,7 @@ def _mend(provider: Provider) -> str:
 
 
 def _readable(providers: list[str]) -> str:
-    known = {name: provider.value for provider, name in _NAMES.items()}
+    known = {name: provider.value for provider, name in EXECUTION_PROVIDERS.items()}
     return ", ".join(known[name] for name in providers if name in known)
 
 

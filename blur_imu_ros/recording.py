@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from rosbags.typesys.store import Typestore
@@ -14,8 +14,7 @@ from rosbags.typesys.store import Typestore
 from .bag import BagMessage, BagReader, read_imu
 from .bag_topics import BagTopics
 from .camera import CameraModel
-from .errors import BagError, CameraError
-from .exposure_field import check_exposure
+from .errors import BagError, BlurImuError, CameraError, ExposureError
 from .gyro import Gyro
 from .image_message import decode_compressed, decode_image
 from .ros_types import COMPRESSED_IMAGE, MessageFactory
@@ -26,11 +25,12 @@ from .timing import StampReference, mid_exposure_ns, stamp_ns
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """`image()` decodes to uint8 RGB [H, W, 3] or mono [H, W]; stamp as recorded; exposure None where unknown."""
+    """`image()` decodes to uint8 RGB [H, W, 3] or mono [H, W]; stamp as recorded, None where malformed; exposure None where
+    unknown."""
 
     image: Callable[[], np.ndarray]
     camera: CameraModel
-    stamp_ns: int
+    stamp_ns: int | None
     exposure_s: float | None
 
 
@@ -142,7 +142,7 @@ class BagRecording:
                 continue
             message = self._reader.decode(raw)
             decode = decode_compressed if raw.type == COMPRESSED_IMAGE else decode_image
-            stamp = stamp_ns(message.header.stamp)
+            stamp = _stamp_or_none(message)
             yield RecordedFrame(partial(decode, message), camera, stamp, self._exposure(stamp))
 
     def messages(self) -> Iterator[BagMessage]:
@@ -172,22 +172,28 @@ class BagRecording:
         )
 
     def _read_exposures(self) -> dict[int, float]:
-        """Exposure in seconds by stamp."""
+        """Exposure in seconds by stamp, checked when a frame uses it. Raises ExposureError where none can be read."""
         source = self._topics.exposure
         if source is None or self._exposure_s is not None:
             return {}
         found: dict[int, float] = {}
+        unreadable: ExposureError | None = None
         for raw in self._reader.messages([source.topic]):
             message = self._reader.decode(raw)
-            exposure_s = source.field.read(message)
-            if exposure_s is not None:
-                check_exposure(exposure_s, None)
-                found[stamp_ns(message.header.stamp)] = exposure_s
+            try:
+                exposure_s, stamp = source.field.read(message), _stamp_or_none(message)
+            except ExposureError as error:
+                unreadable = unreadable or error
+                continue
+            if exposure_s is not None and stamp is not None:
+                found[stamp] = exposure_s
+        if unreadable and not found:
+            raise ExposureError(f"{self._reader.path}, {source.topic}: {unreadable}") from unreadable
         self._exposure_stamps = np.array(sorted(found), dtype=np.int64)
         return found
 
-    def _exposure(self, stamp: int) -> float | None:
-        if self._exposure_s is not None or not self._exposures:
+    def _exposure(self, stamp: int | None) -> float | None:
+        if self._exposure_s is not None or not self._exposures or stamp is None:
             return self._exposure_s
         nearest = int(self._exposure_stamps[np.abs(self._exposure_stamps - stamp).argmin()])
         return (
@@ -203,3 +209,11 @@ class BagRecording:
         if len(stamps) < 2:
             return None, ""
         return Gyro(stamps, rates), f"{self._topics.imu} ({frame_id})"
+
+
+def _stamp_or_none(message: Any) -> int | None:
+    """A message's stamp, None where it is malformed: one frame less, not the end of the recording."""
+    try:
+        return stamp_ns(message.header.stamp)
+    except BlurImuError:
+        return None

@@ -86,6 +86,8 @@ class _Replayer:
     def estimate(self, recorded: RecordedFrame) -> Estimate:
         """Estimate one frame. Raises ImageError, ExposureError."""
         name, stamp = self._recording.name, recorded.stamp_ns
+        if stamp is None:
+            raise ImageError(f"{name}: the stamp of an image is malformed; check the driver's clock")
         taken_s = recorded.exposure_s if recorded.exposure_s is not None else self._exposure_s
         if taken_s is None:
             raise ExposureError(
@@ -93,7 +95,7 @@ class _Replayer:
                 "--fit-exposure where a real Imu was recorded"
             )
         self._interval.observe(stamp, TIME_JUMP_S)
-        check_exposure(taken_s, self._interval.seconds)
+        check_exposure(taken_s, self._interval.longest_exposure_s)
         t_mid = self._recording.timing.mid_ns(stamp, taken_s)
         admission = self._epochs.admit(t_mid)
         if admission is Admission.LATE:
@@ -155,9 +157,11 @@ def _prepare(
     prepared: list[Prepared] = []
     solvers: list[SequenceSolver] = []
     camera_key: object = None
-    for i, recorded in enumerate(progress(recording.frames())):
+    for recorded in progress(recording.frames()):
+        if recorded.stamp_ns is None:
+            continue
         all_stamps.append(recorded.stamp_ns)
-        if i % every:
+        if (len(all_stamps) - 1) % every:
             continue
         if recorded.camera.cache_key() != camera_key:
             camera_key = recorded.camera.cache_key()

@@ -20,6 +20,7 @@ import yaml
 from .camera import CameraModel
 from .csv_rows import parse_number, parse_stamp_ns, read_rows
 from .errors import ImageError, SequenceError
+from .exposure_field import fits_between_frames
 from .image_message import decode_compressed
 
 DEPTH_PER_METRE = 5000.0
@@ -143,10 +144,11 @@ def _read_frames(folder: Path) -> tuple[SequenceFrame, ...]:
                 f"{where}: exposure_s is {exposure_s:g}; write positive seconds, or nothing if unknown"
             )
         neighbour = frames[-1] if len(frames) == 1 else None
+        interval_s = math.inf if previous is None else (stamp_ns - previous) * 1e-9
         for taken_s in (exposure_s, neighbour.exposure_s if neighbour else None):
-            if taken_s is not None and previous is not None and taken_s > (stamp_ns - previous) * 1e-9:
+            if taken_s is not None and not fits_between_frames(taken_s, interval_s):
                 raise SequenceError(
-                    f"{where}: an exposure_s of {taken_s:g} is longer than the {(stamp_ns - previous) * 1e-9:g} s "
+                    f"{where}: an exposure_s of {taken_s:g} is longer than the {interval_s:g} s "
                     "since the frame before; is it in milliseconds or microseconds? write seconds"
                 )
         frames.append(SequenceFrame(stamp_ns, files["image"], exposure_s, files.get("depth")))

@@ -12,7 +12,7 @@ from .camera import CameraModel
 from .camera_solver import CameraSolver
 from .covariance import bound_eigenvalues
 from .direction import DirectionDecision, DirectionOptions, GreyView, choose_direction, grey_view
-from .motion_field import Array, interaction_matrix
+from .motion_field import Array, flow_up_to_sign, interaction_matrix
 from .motion_points import MotionPoints, PointGeometry
 from .network import FlowDepthNetwork, FlowRepresentation, Prediction
 from .options import EstimatorOptions
@@ -113,8 +113,7 @@ class SequenceSolver:
         """Predicted flow [2, h, w], each vector on the side of the motion of `twist` [6]: for showing it."""
         flow = prediction.flow.astype(np.float64)
         if prediction.representation is FlowRepresentation.DOUBLE_ANGLE:
-            angle, length = np.arctan2(flow[1], flow[0]) / 2, np.hypot(flow[0], flow[1])
-            flow = length * np.stack([np.cos(angle), np.sin(angle)])
+            flow = flow_up_to_sign(flow)
         matrix = self._interaction_matrix(prediction)
         side = np.einsum("nji,i,jn->n", matrix, twist * exposure_s, flow.reshape(2, -1)).reshape(
             flow.shape[1:]

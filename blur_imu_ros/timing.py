@@ -58,6 +58,11 @@ class FrameInterval:
         """The interval, None before the second frame."""
         return sum(self._intervals) / len(self._intervals) / NS_PER_S if self._intervals else None
 
+    @property
+    def longest_exposure_s(self) -> float | None:
+        """What fits between two frames: of a camera that has just slowed down, for a longer exposure, the newest interval."""
+        return max(self.seconds, self._intervals[-1] / NS_PER_S) if self.seconds is not None else None
+
     def observe(self, stamp_ns: int, longest_s: float) -> None:
         """Take in the stamp of a received frame; steps back and steps beyond `longest_s` are no intervals."""
         if self._newest_ns is not None and 0 < stamp_ns - self._newest_ns <= longest_s * NS_PER_S:

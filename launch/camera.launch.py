@@ -72,5 +72,7 @@ def _start(context: LaunchContext) -> list[LifecycleNode]:
 def _typed(name: str, text: str) -> str | bool | float:
     """Return an argument's text in the type of its parameter."""
     if name in ("image_is_rectified", "autostart", "use_sim_time"):
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{name}:={text}: give true or false")
         return text.lower() == "true"
     return float(text) if name in ("exposure_s", "readout_s") else text

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bags import FORMATS, write_bag
-from rosbags.typesys import Stores, get_typestore
 
 from blur_imu_ros.bag import BagMessage, BagReader, BagWriter, read_imu
 from blur_imu_ros.errors import BagError
@@ -42,7 +41,6 @@ def test_messages_come_in_order_of_recording(bag: Path) -> None:
         received = [m.received_ns for m in reader.messages()]
         assert len(received) == 36
         assert received == sorted(received)
-        assert reader.duration_ns > 60_000_000
 
 
 def test_imu_is_sorted_by_stamp_and_finite(bag: Path) -> None:
@@ -66,16 +64,9 @@ def test_copied_messages_are_unchanged(tmp_path: Path, kind: str) -> None:
         ]
 
 
-def test_the_writer_serialises_objects_and_never_overwrites(tmp_path: Path) -> None:
-    types = get_typestore(Stores.ROS2_JAZZY).types
-    time = types["builtin_interfaces/msg/Time"](sec=7, nanosec=8)
-    with BagWriter(tmp_path / "out") as writer:
-        writer.write_object(
-            "/clock", "rosgraph_msgs/msg/Clock", 9, types["rosgraph_msgs/msg/Clock"](clock=time)
-        )
-    with BagReader(tmp_path / "out") as reader:
-        message = next(reader.messages())
-        assert reader.decode(message).clock.nanosec == 8
+def test_the_writer_never_overwrites(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "out"):
+        pass
     with pytest.raises(BagError, match="exists already"):
         BagWriter(tmp_path / "out")
 

@@ -227,6 +227,17 @@ def test_gpu_asked_for_and_absent(rig, start):
     rig.wait_for_status(lambda status: "asked: auto" in values(status).get("provider", ""))
 
 
+def test_activation_that_fails_says_why_and_frees_everything(rig, start):
+    node = start(active=False, **{"qos_overrides./image.subscription.reliability": "careless"})
+    status = rig.wait_for_status(lambda status: status.level == DiagnosticStatus.ERROR)
+    assert "careless" in status.message
+    assert "not activated" in node.log
+    assert node.alive
+    assert rig.node.count_subscribers("/camera_info") == 0
+    assert rig.change_state(Transition.TRANSITION_CONFIGURE)
+    assert rig.change_state(Transition.TRANSITION_ACTIVATE) is False
+
+
 def test_model_is_replaced_by_garbage_and_restored(rig, start, model):
     good = model.read_bytes()
     node = start()

@@ -157,6 +157,16 @@ def test_png_and_jpeg_decode_to_rgb_or_mono():
     assert np.array_equal(decode_compressed(compressed(".png", with_alpha)), bgr[:, :, ::-1])
 
 
+def test_fill_bytes_of_a_jpeg_and_what_follows_a_file_are_no_fault():
+    pixels = RANDOM.integers(0, 256, (32, 48, 3), np.uint8)
+    png, jpeg = (compressed(extension, pixels).data for extension in (".png", ".jpg"))
+    frame = jpeg.index(b"\xff\xc0")
+    filled = jpeg[:frame] + b"\xff\xff" + jpeg[frame:]
+    for plain, other in ((png, png + bytes(32)), (jpeg, jpeg + bytes(32)), (jpeg, filled)):
+        expected = decode_compressed(SimpleNamespace(format="", data=plain))
+        assert np.array_equal(decode_compressed(SimpleNamespace(format="", data=other)), expected)
+
+
 @pytest.mark.parametrize("extension", [".png", ".jpg"])
 def test_truncated_files_are_refused_at_every_length(extension):
     whole = compressed(extension, RANDOM.integers(0, 256, (32, 48, 3), np.uint8)).data

@@ -155,6 +155,23 @@ def test_unusable_frames_are_skipped_and_counted(
     assert "2 frames skipped: ImageError" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("bad", [0.0, -5.0, float("nan")])
+def test_one_bad_exposure_or_stamp_costs_one_frame(tmp_path: Path, model: Path, bad: float) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for i in range(8):
+        stamp = START_NS + i * INTERVAL_NS
+        image = make.image(stamp, image_of(velocity(i * 0.03) * EXPOSURE_S))
+        if i == 5:
+            image.header.stamp.sec = -5
+        recorder.add("/cam/image_raw", stamp, image)
+        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+        recorder.add("/cam/exposure", stamp, make.exposure(stamp, bad if i == 2 else EXPOSURE_S * 1e6))
+    output = replay(recorder.write(tmp_path / "walk"), model)
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert (metrics["estimates"], metrics["skipped"]) == (6, {"ExposureError": 1, "ImageError": 1})
+
+
 @pytest.mark.parametrize(
     ("changes", "arguments", "says"),
     [
@@ -174,6 +191,7 @@ def test_unusable_frames_are_skipped_and_counted(
         ({}, ["--camera-info", "nowhere.yaml"], r"nowhere\.yaml cannot be read"),
         ({}, ["--exposure-topic", "/imu/data"], "say where its exposure is with --exposure-field"),
         ({}, ["--exposure-field", "exposure"], "need --exposure-topic"),
+        ({}, ["--threads", "99999"], "threads is 99999: give 0 to 256"),
         ({}, ["--picture", "5"], "--picture 5: give 0 to 4"),
         ({}, ["--model", "nowhere.onnx"], r"nowhere\.onnx does not exist"),
     ],

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from blur_imu_ros.errors import BlurImuError
+from blur_imu_ros.errors import BlurImuError, ExposureError
+from blur_imu_ros.exposure_field import check_exposure
 from blur_imu_ros.timing import (
     NS_PER_S,
     Admission,
@@ -83,6 +84,22 @@ def test_frame_interval_is_robust_to_jumps_and_bursts():
         late_ns = max(0, 8 - frame % 10) * FRAME_NS * 9 // 10
         interval.observe(frame * FRAME_NS + late_ns, longest_s=1.0)
     assert interval.seconds == pytest.approx(1 / 30, rel=0.25)
+
+
+@pytest.mark.parametrize(("before_hz", "after_hz"), [(30, 15), (30, 7.5), (60, 30)])
+def test_a_camera_that_slows_down_may_expose_for_longer_at_once(before_hz, after_hz):
+    interval, stamp = FrameInterval(), 0
+    assert interval.longest_exposure_s is None
+    for hz in [before_hz] * 40 + [after_hz] * 3:
+        stamp += round(NS_PER_S / hz)
+        interval.observe(stamp, longest_s=1.0)
+        if interval.seconds is not None:
+            check_exposure(0.95 / hz, interval.longest_exposure_s)
+    for _ in range(60):
+        stamp += round(NS_PER_S / before_hz)
+        interval.observe(stamp, longest_s=1.0)
+    with pytest.raises(ExposureError, match="longer than the frame interval"):
+        check_exposure(1.5 / before_hz, interval.longest_exposure_s)
 
 
 @pytest.mark.parametrize(("seconds", "nanoseconds"), [(-1, 0), (1, NS_PER_S), (0, 2**32 - 1)])

@@ -40,17 +40,10 @@ def published_model() -> Path:
 
 
 def _write(path: Path) -> None:
-    import torch
-
-    from ..convert.export import write_onnx
+    from ..convert.export import write_architecture
     from ..convert.install import replace_file
-    from ..convert.published import PublishedNetwork
 
-    torch.manual_seed(SEED)
-    network = PublishedNetwork().eval()
-    network.freeze_bases(SEED)
-    notes = {"training_run": "none: random weights, for timing only"}
-    replace_file(path, lambda draft: write_onnx(network, draft, stride=STRIDE, notes=notes))
+    replace_file(path, lambda draft: write_architecture(draft, stride=STRIDE, seed=SEED))
 
 
 if __name__ == "__main__":

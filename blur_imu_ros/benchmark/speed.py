@@ -20,6 +20,7 @@ from ..errors import BlurImuError, ConfigurationError
 from ..models import SIZES as MODEL_SIZES
 from ..models import find_model
 from ..network import Provider
+from ..providers import EXECUTION_PROVIDERS
 from ..sequence import Sequence
 from .machine import describe_machine
 from .markdown import write_section
@@ -29,11 +30,6 @@ from .tables import provider_table, scaling_table
 from .workload import Workload
 
 IMAGE_SIZES = ((320, 240), (640, 480), (1280, 720), (1920, 1080))
-_EXECUTION_PROVIDERS = {
-    Provider.CPU: "CPUExecutionProvider",
-    Provider.CUDA: "CUDAExecutionProvider",
-    Provider.TENSORRT: "TensorrtExecutionProvider",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider",
         nargs="+",
-        choices=[p.value for p in _EXECUTION_PROVIDERS],
+        choices=[p.value for p in EXECUTION_PROVIDERS],
         help="default: all that this onnxruntime has",
     )
     parser.add_argument(
@@ -105,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _present() -> list[Provider]:
     available = onnxruntime.get_available_providers()
-    return [provider for provider, name in _EXECUTION_PROVIDERS.items() if name in available]
+    return [provider for provider, name in EXECUTION_PROVIDERS.items() if name in available]
 
 
 def _published() -> Path | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .baselines import TITLES, Baseline
 from .stopwatch import STAGES
 
 Cells = dict[str, Callable[[dict[str, Any]], Any]]
@@ -58,6 +59,14 @@ def blur_table(by_blur: list[list[dict[str, Any]]], ratio: str) -> str:
     return markdown(["Blur [px]", "Frames", *methods], rows)
 
 
+def answered_table(baselines: list[list[dict[str, Any]]]) -> str:
+    """One row per bin of blur, one column per baseline: its angular ratio on what it answers, ours there, and the share."""
+    rows = []
+    for bins in zip(*baselines, strict=True):
+        rows.append([_range(bins[0]["bin_px"]), *(_answered(b) for b in bins)])
+    return markdown(["Blur [px]", *(bins[0]["method"] for bins in baselines)], rows)
+
+
 def accuracy_tables(result: dict[str, Any]) -> dict[str, str]:
     """All tables of the accuracy benchmark by their title."""
     tables = {"All sequences together": method_table(result["pooled"])}
@@ -69,6 +78,10 @@ def accuracy_tables(result: dict[str, Any]) -> dict[str, str]:
         tables[f"{name} by length of blur: error over that of predicting zero"] = blur_table(
             result["by_blur"], ratio
         )
+    baselines = [bins for bins in result["by_blur"][1:] if bins[0]["method"] != TITLES[Baseline.ZERO]]
+    if baselines:
+        title = "Angular velocity on the frames that a method answers: its ratio, ours on the same frames, their share"
+        tables[title] = answered_table(baselines)
     return tables
 
 
@@ -115,6 +128,11 @@ def _number(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _answered(score: dict[str, Any]) -> str:
+    theirs, ours = score["angular_ratio_answered"], score["reference_angular_ratio_answered"]
+    return f"{_number(theirs)}, {_number(ours)}, {_percent(score['answered'])}"
 
 
 def _list(values: list[float | None]) -> str:

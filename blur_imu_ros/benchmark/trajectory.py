@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..csv_rows import nanoseconds
 from ..errors import SequenceError
 
 NEIGHBOUR_INTERVALS = 1.5
@@ -98,10 +98,10 @@ def read_tum(path: Path) -> Trajectory:
         if not fields:
             continue
         try:
-            stamps.append(int((Decimal(fields[0]) * 10**9).to_integral_value()))
+            stamps.append(nanoseconds(fields[0]))
             values.append([float(field) for field in fields[1:]])
-        except (InvalidOperation, ValueError, OverflowError) as error:
-            raise SequenceError(f"{path}, line {number}: not numbers; write {_COLUMNS}") from error
+        except ValueError as error:
+            raise SequenceError(f"{path}, line {number}: {error}; write {_COLUMNS}") from error
         length = np.linalg.norm(values[-1][3:])
         if len(fields) != 8 or not np.isfinite(values[-1]).all() or abs(length - 1) > 0.01:
             raise SequenceError(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from .published import PublishedNetwork
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -42,7 +42,7 @@ def _read(path: Path) -> Any:
             return load_file(path)
         except Exception as error:  # the library's errors share no other base
             raise ModelError(
-                f"checkpoint {path} is damaged or no safetensors file: {_line(error)}"
+                f"checkpoint {path} is damaged or no safetensors file: {first_line(error)}"
             ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -57,7 +57,7 @@ def _reason(error: Exception) -> str:
             f"holds code or objects other than tensors ({foreign[1]}); nothing of it was run; {_SAVE_STATE}"
         )
     # torch's own advice on a bad pickle is to load it without protection: not passed on.
-    known = "" if isinstance(error, UnpicklingError) else f": {_line(error)}"
+    known = "" if isinstance(error, UnpicklingError) else f": {first_line(error)}"
     return f"is damaged or no PyTorch file{known}; download or copy it again"
 
 
@@ -110,7 +110,3 @@ def _check_entries(state: dict[str, Tensor], expected: Mapping[str, Tensor], pat
 def _names(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{len(names)} ({', '.join(names[:_SHOWN])}{more})" if names else "none"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
