@@ -27,7 +27,6 @@ from .sequence import Sequence
 from .sequence_messages import CAMERA_INFO_TOPIC, EXPOSURE_TOPIC, IMAGE_TOPIC
 
 RECORDING = Path("demo/recording")
-LARGE_IMAGES = Path("config/fastdds_large_images.xml")
 NODE_READY_S = 30.0
 PLAYER_START_S = 20.0
 LAST_ANSWER_S = 1.0
@@ -123,8 +122,7 @@ def _measure(comparison: Comparison, node: Child, player_log: Path) -> None:
         )
         print(f"playing {folder.name}: {len(stamps)} frames in {length_s:.0f} s\n\n{HEADER}", flush=True)
         command = [sys.executable, "-m", "blur_imu_ros.cli", "play", str(folder)]
-        profile = str(share_directory() / LARGE_IMAGES)
-        with Child(command, player_log, FASTRTPS_DEFAULT_PROFILES_FILE=profile) as player:
+        with Child(command, player_log) as player:
             limit_s = 2 * length_s + PLAYER_START_S
             spin_until(
                 lambda: player.exit_code is not None, limit_s, "the recording was not played to its end"

@@ -19,8 +19,8 @@ BITS = (8, 16, 32)
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One network of `models/manifest.yaml`; `path` lies beside the manifest, `size` is small or large, `bits` those of most of
-    its weights."""
+    """One network of `models/manifest.yaml`; `path` lies beside the manifest, `size` is small or large, `bits` those
+    it computes with."""
 
     name: str
     path: Path

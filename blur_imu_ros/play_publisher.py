@@ -23,7 +23,8 @@ from .ros_types import COMPRESSED_IMAGE, IMAGE
 from .timing import NS_PER_S
 
 DEPTH = 10
-PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
+# As Fast DDS 2 and as Fast DDS 3 call it.
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 DISCOVERY_S = 0.5
 TF_STATIC = "/tf_static"
 LAST_MESSAGES_S = 1.0
@@ -126,5 +127,5 @@ def _qos(topic: BagTopic, best_effort: bool) -> QoSProfile:
 def _carry_large_images() -> None:
     """Give Fast DDS room for whole images in shared memory, unless the user has chosen a profile."""
     profile = share_directory() / "config" / "fastdds_large_images.xml"
-    if PROFILES not in os.environ and profile.is_file():
-        os.environ[PROFILES] = str(profile)
+    if profile.is_file() and not any(name in os.environ for name in PROFILES):
+        os.environ.update(dict.fromkeys(PROFILES, str(profile)))

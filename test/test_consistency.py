@@ -1,4 +1,4 @@
-"""Launch files, parameter file, README tables and node name the same arguments, parameters and topics."""
+"""Launch files, parameter file, tables of docs/node.md and node name the same arguments, parameters and topics."""
 
 import ast
 import json
@@ -31,8 +31,8 @@ CAMERA = tables(ROOT / "launch" / "camera.launch.py")
 REPLAY = tables(ROOT / "launch" / "replay.launch.py")
 
 
-def readme_table(heading: str) -> list[list[str]]:
-    section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def documented(heading: str) -> list[list[str]]:
+    section = (ROOT / "docs" / "node.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in section.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in row] for row in rows]
 
@@ -82,8 +82,8 @@ def test_parameter_file_explains_every_parameter():
         assert starred == item.metadata["live"], name
 
 
-def test_readme_lists_every_parameter_with_its_default_and_range():
-    rows = {row[0].strip("`"): row for row in readme_table("Parameters")}
+def test_the_docs_list_every_parameter_with_its_default_and_range():
+    rows = {row[0].strip("`"): row for row in documented("Parameters")}
     assert list(rows) == list(FIELDS)
     for name, item in FIELDS.items():
         stated = yaml.safe_load(rows[name][1].strip("`") or "''")
@@ -94,8 +94,8 @@ def test_readme_lists_every_parameter_with_its_default_and_range():
         assert allowed(item) in rows[name], name
 
 
-def test_readme_lists_every_topic():
-    rows = {row[0].strip("`"): row for row in readme_table("Topics")}
+def test_the_docs_list_every_topic():
+    rows = {row[0].strip("`"): row for row in documented("Topics")}
     assert set(rows) == TOPICS_IN | TOPICS_OUT
     for name, row in rows.items():
         assert row[2] == ("in" if name in TOPICS_IN else "out")
@@ -112,8 +112,9 @@ def test_filter_example_takes_the_node_s_topics_once():
     ]
     assert parameters["twist0"] == "/blur_imu/twist"
     assert len(parameters["twist0_config"]) == 15
-    # x y z roll pitch yaw are no velocities; the angular velocity must not come a second time as imu0.
-    assert parameters["twist0_config"] == [False] * 6 + [True] * 6 + [False] * 3
+    # x y z roll pitch yaw are no velocities; the prior of the linear ones must not be counted with every message, nor the
+    # angular velocity come a second time as imu0.
+    assert parameters["twist0_config"] == [False] * 9 + [True] * 3 + [False] * 3
     assert "imu0" not in parameters
 
 

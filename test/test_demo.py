@@ -1,6 +1,5 @@
 """The demo with real processes: player, node and listener over DDS."""
 
-import os
 import re
 import signal
 import subprocess
@@ -106,11 +105,3 @@ def test_comparison_takes_only_stamps_of_the_sequence(recording: Path) -> None:
     assert comparison.summary().splitlines()[0] == f"1 of {FRAMES} frames answered"
     assert "error  0.500 rad/s" in comparison.summary()
     np.testing.assert_array_equal(comparison.series().twist, [twist])
-
-
-def test_the_environment_of_a_child_is_extended(tmp_path: Path) -> None:
-    code = "import os; print(os.environ['PATH'] == os.environ['WANTED'])"
-    with Child([sys.executable, "-c", code], tmp_path / "log", WANTED=os.environ["PATH"]) as child:
-        while child.exit_code is None:
-            time.sleep(0.01)
-    assert child.last_words().startswith("True")
