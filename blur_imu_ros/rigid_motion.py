@@ -1,4 +1,4 @@
-"""Where the points of one view lie in a neighbouring one: finite rigid motion at constant velocity."""
+"""Finite rigid motion: rotations, and where the points of one view lie in a neighbouring one at constant velocity."""
 
 import numpy as np
 
@@ -21,6 +21,17 @@ def displacement(twist: Array, interval_s: float) -> tuple[Array, Array]:
     return np.eye(3) + sine * cross + versine * square, v + (
         versine * cross + (1 - sine) / angle**2 * square
     ) @ v
+
+
+def rotations(quaternions: Array) -> Array:
+    """Rotations [n, 3, 3] of quaternions [n, 4] (x, y, z, w) of any length but zero."""
+    x, y, z, w = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
 
 
 def reproject(

@@ -17,6 +17,7 @@ from training.keyframe import KeyFrame, encode_linear
 from training.keyframes import FOCAL_PX, HEIGHT, WIDTH, camera_poses, exposed
 from training.motion import ExposureMotion, median_blur_px
 from training.pack import Pack
+from training.poses import moved
 from training.renderer import Renderer
 from training.rooms import Room, build_room
 
@@ -53,10 +54,8 @@ def rendered_exposure(
     count = int(max(1, np.ceil(2 * blur_px / step_px)))
     total = np.zeros((view.height, view.width, 3), np.float32)
     for time in (np.arange(count) + 0.5) / count - 0.5:
-        step = motion.displacement(float(time))
-        change = np.eye(4)
-        change[:3, :3], change[:3, 3] = cv2.Rodrigues(step[:3])[0], step[3:]
-        total += renderer.render(pose @ change, view.focal_px, view.width, view.height)[0]
+        there = moved(pose, motion.displacement(float(time)))
+        total += renderer.render(there, view.focal_px, view.width, view.height)[0]
     return np.minimum(gain * total / count, 8.0)
 
 

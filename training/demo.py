@@ -15,6 +15,7 @@ from blur_imu_ros.sequence_writer import SequenceWriter
 from training.asset_split import Split
 from training.keyframes import camera_poses
 from training.pack import Pack
+from training.poses import moved
 from training.renderer import Renderer
 from training.rooms import build_room
 from training.sensor import Sensor, draw_sensor
@@ -46,10 +47,7 @@ class HandheldPath:
         """Camera-to-world pose [4,4] at a time since the start."""
         waves = np.sin(2 * np.pi * self.frequency * time_s + self.phase) - np.sin(self.phase)
         sway = (1 - np.exp(-((time_s / CALM_S) ** 2))) * (self.amplitude * waves).sum(axis=0)
-        change = np.eye(4)
-        change[:3, :3] = cv2.Rodrigues(sway[:3])[0]
-        change[:3, 3] = sway[3:]
-        return self.home @ change
+        return moved(self.home, sway)
 
     def twist(self, time_s: float) -> np.ndarray:
         """The camera's own twist [6] (rad/s, m/s), from the poses just before and after."""

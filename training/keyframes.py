@@ -9,12 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from training.asset_split import Split
 from training.keyframe import encode_linear
 from training.pack import Pack
+from training.poses import moved
 from training.renderer import FAR_M, Renderer, look_along
 from training.rooms import Room, build_room
 
@@ -132,10 +132,7 @@ def camera_poses(room: Room, renderer: Renderer, rng: np.random.Generator, count
 def glanced_away(pose: np.ndarray, room: Room, renderer: Renderer, rng: np.random.Generator) -> np.ndarray:
     """A pose nearby, turned and rolled at random: often at bare walls and ceilings, as cameras see while they swing."""
     for _ in range(TRIES):
-        change = np.eye(4)
-        change[:3, :3] = cv2.Rodrigues(rng.normal(0, GLANCE[0], 3))[0]
-        change[:3, 3] = rng.normal(0, GLANCE[1], 3)
-        turned = pose @ change
+        turned = moved(pose, np.concatenate((rng.normal(0, GLANCE[0], 3), rng.normal(0, GLANCE[1], 3))))
         if not _inside_something(room, turned[:3, 3]) and _clear(_probe(renderer, turned)):
             return turned
     return pose

@@ -17,6 +17,7 @@ import numpy as np
 
 from blur_imu_ros.camera import CameraModel, DistortionModel
 from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.rigid_motion import rotations
 from blur_imu_ros.sequence import read_image
 from training.posed_rgbd import CameraPath, PosedFrame, Recording
 
@@ -104,14 +105,8 @@ def _stamped(path: Path, fields: int) -> list[list[str]]:
 
 def _pose(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
     """Pose [4,4] from a translation and a quaternion (x, y, z, w)."""
-    x, y, z, w = quaternion / np.linalg.norm(quaternion)
     pose = np.eye(4)
-    pose[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    pose[:3, 3] = translation
+    pose[:3, :3], pose[:3, 3] = rotations(quaternion[None])[0], translation
     return pose
 
 

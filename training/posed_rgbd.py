@@ -14,6 +14,7 @@ from blur_imu_ros.sequence import read_image
 from training.blur import View
 from training.keyframe import KeyFrame, encode_linear
 from training.motion import ExposureMotion
+from training.poses import moved
 
 WIDTH, HEIGHT, FOCAL_PX = 512, 384, 320.0
 DEPTH_RANGE_M = (0.1, 20.0)
@@ -36,9 +37,7 @@ class CameraPath:
         before, after = self.stamps_s[index : index + 2]
         share = (stamp_s - before) / (after - before)
         step = displacement(self.poses[index], self.poses[index + 1]) * share
-        change = np.eye(4)
-        change[:3, :3], change[:3, 3] = cv2.Rodrigues(step[:3])[0], step[3:]
-        return self.poses[index] @ change
+        return moved(self.poses[index], step)
 
     def motion(self, stamp_s: float, exposure_s: float, readout: float = 0.0) -> ExposureMotion | None:
         """Motion over an exposure around a time: a parabola through near poses; None where the path has a gap."""

@@ -18,6 +18,7 @@ from training.keyframe import KeyFrame, encode_linear
 from training.keyframes import camera_poses
 from training.motion import ExposureMotion
 from training.pack import Pack
+from training.poses import moved
 from training.renderer import Renderer
 from training.rooms import build_room
 from training.sensor import Sensor, draw_sensor, expose
@@ -73,14 +74,6 @@ def smooth_twists(rng: np.random.Generator, kind: Kind, count: int, step_s: floa
     return smooth / np.sqrt(np.sum(kernel**2)) * sigma
 
 
-def move(pose: np.ndarray, twist: np.ndarray, step_s: float) -> np.ndarray:
-    """Camera-to-world pose [4,4] after a step with a twist [6] in the camera's own frame."""
-    change = np.eye(4)
-    change[:3, :3] = cv2.Rodrigues(twist[:3] * step_s)[0]
-    change[:3, 3] = twist[3:] * step_s
-    return pose @ change
-
-
 @dataclass(frozen=True)
 class Shot:
     """One frame of a clip: pose at mid exposure, twist and its rate of change there."""
@@ -98,7 +91,7 @@ def clip_shots(rng: np.random.Generator, kind: Kind, pose: np.ndarray, frames: i
     for number in range(frames * steps):
         if number % steps == 0:
             yield Shot(pose, twists[number], (twists[number + 1] - twists[number]) / step_s)
-        pose = move(pose, 0.5 * (twists[number] + twists[number + 1]), step_s)
+        pose = moved(pose, 0.5 * (twists[number] + twists[number + 1]) * step_s)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..csv_rows import nanoseconds
 from ..errors import SequenceError
+from ..rigid_motion import rotations
 
 NEIGHBOUR_INTERVALS = 1.5
 """Poses further apart than this many frame intervals are not neighbours."""
@@ -111,7 +112,7 @@ def read_tum(path: Path) -> Trajectory:
         raise SequenceError(f"trajectory {path} holds no pose; write one line per pose: {_COLUMNS}")
     order = np.argsort(stamps, kind="stable")
     table = np.array(values)[order]
-    return Trajectory(np.array(stamps, np.int64)[order], _matrices(table[:, 3:]), table[:, :3])
+    return Trajectory(np.array(stamps, np.int64)[order], rotations(table[:, 3:]), table[:, :3])
 
 
 def write_tum(trajectory: Trajectory, path: Path) -> None:
@@ -133,17 +134,6 @@ def _pose_of_frame(trajectory: Trajectory, stamps_ns: np.ndarray) -> np.ndarray:
     distance = np.abs(trajectory.stamps_ns[pair] - stamps_ns)
     nearest = np.take_along_axis(pair, distance.argmin(axis=0)[None], axis=0)[0]
     return np.where(distance.min(axis=0) <= reach_ns, nearest, -1)
-
-
-def _matrices(quaternions: np.ndarray) -> np.ndarray:
-    """Rotations [n, 3, 3] of quaternions [n, 4] (x, y, z, w)."""
-    x, y, z, w = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), 2, 0)
 
 
 def _quaternion(rotation: np.ndarray) -> np.ndarray:
