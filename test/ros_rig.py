@@ -77,6 +77,32 @@ class NodeProcess:
             self.process.wait(20)
 
 
+class Nodes:
+    """Nodes of one test over a model, patient on a loaded machine; as a context manager, it kills them at the end."""
+
+    def __init__(self, folder: Path, **defaults: object) -> None:
+        self._folder = folder
+        # Patient: there a frame may wait long for its turn.
+        self._defaults = {"provider": "cpu", "stale_after_s": 20, **defaults}
+        self._nodes: list[NodeProcess] = []
+
+    def __enter__(self) -> "Nodes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self._nodes:
+            node.kill()
+
+    def start(self, listening: "Rig | None" = None, **parameters: object) -> NodeProcess:
+        """Start one more; returns once it listens to the camera of a rig, where one is given."""
+        log = self._folder / f"node{len(self._nodes)}.log"
+        node = NodeProcess(log, **{**self._defaults, **parameters})
+        self._nodes.append(node)
+        if listening:
+            listening.wait_until_listened(node)
+        return node
+
+
 class Rig:
     """A camera driver and a consumer of the node's topics, spinning in a thread of this process."""
 

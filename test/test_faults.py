@@ -10,7 +10,7 @@ from geometry_msgs.msg import PointStamped
 from lifecycle_msgs.msg import Transition
 from onnx_models import write_model
 from rclpy.qos import qos_profile_sensor_data
-from ros_rig import EXPOSURE_S, HEIGHT, WIDTH, NodeProcess, Rig, camera_info, drops, frame, stretched, values
+from ros_rig import EXPOSURE_S, HEIGHT, WIDTH, Nodes, Rig, camera_info, drops, frame, stretched, values
 from rosgraph_msgs.msg import Clock
 
 NS = 1_000_000_000
@@ -55,25 +55,8 @@ def rig():
 
 @pytest.fixture
 def start(rig, model, tmp_path):
-    nodes = []
-
-    def start(active=True, **parameters):
-        given = {
-            "model": model,
-            "provider": "cpu",
-            "exposure_s": EXPOSURE_S,
-            "stale_after_s": 20,
-            **parameters,
-        }
-        node = NodeProcess(tmp_path / f"node{len(nodes)}.log", **given)
-        nodes.append(node)
-        if active:
-            rig.wait_until_listened(node)
-        return node
-
-    yield start
-    for node in nodes:
-        node.kill()
+    with Nodes(tmp_path, model=model, exposure_s=EXPOSURE_S) as nodes:
+        yield lambda active=True, **given: nodes.start(rig if active else None, **given)
 
 
 def within(limit_s, usual_s):

@@ -7,7 +7,7 @@ import statistics
 import pytest
 from lifecycle_msgs.msg import Transition
 from onnx_models import write_model
-from ros_rig import EXPOSURE_S, NodeProcess, Rig, exit_limit_s, values
+from ros_rig import EXPOSURE_S, Nodes, Rig, exit_limit_s, values
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
@@ -39,22 +39,8 @@ def rig():
 
 @pytest.fixture
 def start(model, tmp_path):
-    nodes = []
-
-    def start(**parameters):
-        given = {
-            "model": model,
-            "provider": "cpu",
-            "exposure_s": EXPOSURE_S,
-            "stale_after_s": 20,
-            **parameters,
-        }
-        nodes.append(NodeProcess(tmp_path / f"node{len(nodes)}.log", **given))
-        return nodes[-1]
-
-    yield start
-    for node in nodes:
-        node.kill()
+    with Nodes(tmp_path, model=model, exposure_s=EXPOSURE_S) as nodes:
+        yield nodes.start
 
 
 def test_transitions_in_every_order_are_made_or_refused(rig, start):

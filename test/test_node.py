@@ -18,6 +18,7 @@ from ros_rig import (
     ROOT,
     WIDTH,
     NodeProcess,
+    Nodes,
     Rig,
     camera_info,
     drops,
@@ -45,23 +46,8 @@ def rig(request):
 
 @pytest.fixture
 def start(rig, model, tmp_path):
-    """Start a node; it is killed at the end of the test."""
-    nodes = []
-
-    def start(rig=rig, active=True, **parameters):
-        node = NodeProcess(
-            tmp_path / f"node{len(nodes)}.log",
-            # Patient: on a loaded machine a frame may wait long for its turn.
-            **{"model": model, "provider": "cpu", "stale_after_s": 20, **parameters},
-        )
-        nodes.append(node)
-        if active:
-            rig.wait_until_listened(node)
-        return node
-
-    yield start
-    for node in nodes:
-        node.kill()
+    with Nodes(tmp_path, model=model) as nodes:
+        yield lambda rig=rig, active=True, **given: nodes.start(rig if active else None, **given)
 
 
 @pytest.mark.parametrize("rig", [{"qos": QoSProfile(depth=FRAMES)}], indirect=True)
