@@ -50,6 +50,7 @@ class BlurImuNode(LifecycleNode):
         self._estimator: BlurImuEstimator | None = None
         self._outputs: Outputs | None = None
         self._pipeline: Pipeline | None = None
+        self._closed: Pipeline | None = None
         self._failure = ""
         self._starting = self._settings.autostart
         self._tried: Any = None
@@ -92,6 +93,11 @@ class BlurImuNode(LifecycleNode):
         """Subscribe and start to answer; on a failure say why and free everything."""
         if self._estimator is None or self._outputs is None:
             return FAILURE
+        if self._closed is not None and self._closed.busy:
+            self.get_logger().error(
+                "not activated: the last frame before is still being worked on; activate again"
+            )
+            return FAILURE
         try:
             self._pipeline = Pipeline(
                 self, lambda: self._settings, self._health, self._estimator, self._outputs
@@ -132,7 +138,7 @@ class BlurImuNode(LifecycleNode):
     def _stop(self) -> None:
         if self._pipeline is not None:
             self._pipeline.close()
-            self._pipeline = None
+            self._closed, self._pipeline = self._pipeline, None
 
     def _free(self) -> None:
         self._stop()

@@ -51,13 +51,19 @@ class Pipeline:
         if self._inputs.exposures is not None:
             self.intake.take_exposures_from(self._inputs.exposures)
 
+    @property
+    def busy(self) -> bool:
+        """Whether the estimator is in use; after `close`, by a frame that takes longer than was waited for."""
+        return self._worker.busy
+
     def close(self) -> None:
         """Unsubscribe, let the frame in work finish, and account for those that wait."""
         self._inputs.close()
         self.intake.close()
         if self._worker.stop() is not None:
             self._drop(DropCause.STOPPED, "")
-        self._answerer.release()
+        if not self.busy:
+            self._answerer.release()
 
     def details(self) -> tuple[tuple[str, str], ...]:
         """Return what a diagnostic status says beyond the counts: the exposure in use, its age, and the epochs."""

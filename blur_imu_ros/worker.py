@@ -39,6 +39,11 @@ class LatestWorker(Generic[Item]):
             self._condition.notify()
         return replaced
 
+    @property
+    def busy(self) -> bool:
+        """Whether the thread lives; after `stop`, that the item in work took longer than was waited for."""
+        return self._thread.is_alive()
+
     def stop(self, timeout_s: float = 1.0) -> Item | None:
         """Let the item in work finish, end the thread, and return the item that will not be worked on, if any."""
         with self._condition:

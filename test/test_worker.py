@@ -47,12 +47,14 @@ def test_stopping_hands_back_what_waits_and_ends_the_thread():
     assert work.begun.acquire(timeout=PATIENCE_S)
     worker.submit(2)
     assert worker.stop(timeout_s=0.0) == 2
+    assert worker.busy
     work.go.release()
     for _ in range(200):
         if threading.active_count() == before:
             break
         time.sleep(0.1)
     assert threading.active_count() == before
+    assert not worker.busy
     assert work.done == [1]
 
 
