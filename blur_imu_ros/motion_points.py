@@ -133,10 +133,9 @@ class PointGeometry:
 
 
 def _shared(x: Array, y: Array, correlation_px: float) -> Array:
-    """Correlation [N, N] of errors half of which are a smooth field and half each point's own; a row sums to one on average, so
-    that all points together are worth what they would be without it."""
-    distance2 = np.square(x[:, None] - x) + np.square(y[:, None] - y)
-    smooth = np.exp(-distance2 / (2 * correlation_px**2))
+    """Correlation [N, N] of errors half of which are a field that falls off exponentially and half each point's own; a row sums
+    to one on average, so that all points together are worth what they would be without it."""
+    smooth = np.exp(-np.hypot(x[:, None] - x, y[:, None] - y) / correlation_px)
     return np.asarray((smooth + np.eye(x.size)) / (smooth.sum(axis=1).mean() + 1))
 
 

@@ -1,9 +1,10 @@
-"""What is held likely of a motion before its image is looked at closely: that it is slow."""
+"""What is held likely of a motion before its image is looked at closely: that it is slow, and often that it hardly steps."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from .covariance import inverse_information
 from .linearise import squared
 from .motion_field import Array
 from .motion_points import MotionPoints
@@ -13,18 +14,25 @@ _TINY = float(np.finfo(np.float64).tiny)
 # The prior of a step holds in full where the flow is as long as one at this speed draws, noise included: what fits real sharp
 # images as well as rendered fast ones.
 _FULL_AT_M_S = 1.55
+# So many cameras turn in place, which is to step with this share of the prior's sigma; the others step as it says.
+_IN_PLACE, _IN_PLACE_SIGMA = 0.3, 0.1
 
 
 @dataclass(frozen=True)
 class Prior:
     """A zero-mean Gaussian prior on a motion over the exposure (rad, m).
 
-    precision: [6] inverse variances, 0 where there is no prior; draws_px: [6] median flow of the turn and of the step, of one rad
-    and one metre, that draw most.
+    precision: [6] inverse variances of a camera that steps, 0 where there is no prior; draws_px: [6] median flow of the turn and
+    of the step, of one rad and one metre, that draw most.
     """
 
     precision: Array
     draws_px: Array
+
+    @property
+    def overall(self) -> Array:
+        """Inverse variances [6], of cameras that step and those that turn in place together."""
+        return self.precision / np.repeat([1.0, 1 - _IN_PLACE * (1 - _IN_PLACE_SIGMA**2)], 3)
 
 
 def prior_of(
@@ -44,3 +52,26 @@ def prior_of(
         linear_m_s *= min(1.0, max(flow_px, min_blur_px) / full_px)
     sigmas = np.repeat([angular_rad_s, linear_m_s], 3) * exposure_s
     return Prior(1 / sigmas**2, draws_px)
+
+
+def weigh_steps(information: Array, motion: Array, precision: Array) -> tuple[Array, Array]:
+    """Mean [6] and covariance [6, 6] of the motion of a camera that steps and of one that turns in place, each weighed by how
+    likely it makes the image (the evidence of a Gaussian; MacKay 2003, section 28.1).
+
+    information: [6, 6] of the data; motion: [6] the likeliest with the prior's inverse variances `precision` [6].
+    """
+    if not precision[3:].all():
+        return motion, inverse_information(information + np.diag(precision))
+    gradient = information @ motion + precision * motion
+    means, covariances, evidence = np.empty((2, 6)), np.empty((2, 6, 6)), np.log([1 - _IN_PLACE, _IN_PLACE])
+    for kind, sigma in enumerate((1.0, _IN_PLACE_SIGMA)):
+        prior = precision / np.repeat([1.0, sigma], 3) ** 2
+        total = information + np.diag(prior)
+        covariances[kind] = inverse_information(total)
+        means[kind] = covariances[kind] @ gradient
+        evidence[kind] += (gradient @ means[kind] - np.linalg.slogdet(total)[1] + np.log(prior[3:]).sum()) / 2
+    weights = np.exp(evidence - evidence.max())
+    weights /= weights.sum()
+    mean = weights @ means
+    apart = means - mean
+    return mean, np.tensordot(weights, covariances, 1) + (weights * apart.T) @ apart

@@ -2,19 +2,19 @@
 
 The steps of the solve: a weak prior (prior.py), a start from the axes of the flow (start.py), Gauss-Newton with redescending
 weights (search.py) that know which way a wrong depth moves the flow (linearise.py), the errors that neighbouring points share
-(shared_errors.py), covariance (covariance.py).
+(shared_errors.py), whether the camera steps at all or turns in place (prior.py again), covariance (covariance.py).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from .covariance import at_rest, common_mode, condition_number, inverse_information
+from .covariance import at_rest, common_mode, condition_number
 from .errors import ConfigurationError, ExposureError
 from .linearise import linearise, squared
 from .motion_field import Array
 from .motion_points import MotionPoints
-from .prior import Prior, prior_of
+from .prior import Prior, prior_of, weigh_steps
 from .robust import hidden_contamination, median, residual_scale, tukey_information, tukey_weight
 from .search import SCALE_FLOOR, costs_of, refine, search, solve_normal
 from .shared_errors import shared_information
@@ -22,7 +22,7 @@ from .shared_errors import shared_information
 # Variance per squared share of hidden outliers, in units of the estimate's own; found on fields with 30 % of them.
 _PULL = 2.0
 # So many points for each that errs independently, and never fewer: more would say the same again.
-_POINTS_EACH, _FEWEST_POINTS = 125, 280
+_POINTS_EACH, _FEWEST_POINTS = 100, 280
 # Refinement ends with a step of less than this many standard deviations, squared: a further one changes no figure.
 _SETTLED = 4e-2
 
@@ -164,7 +164,7 @@ def _describe(
     pull = fraction * points.count * hidden_contamination(distance2[0], float(scale[0, 0] ** 2)) ** 2
     data = per_point * model.information(points.rows, robust)[0] if shared is None else shared
     data /= 1 + _PULL * max(0.0, pull - 1)
-    covariance = inverse_information(data + np.diag(prior.precision))
+    motion, covariance = weigh_steps(data, motion, prior.precision)
 
     blur_px = float(median(model.length[0] * points.sigma)[0])
     widen = np.sqrt(np.asarray(calibration.covariance_scale))
@@ -176,7 +176,7 @@ def _describe(
     return VelocitySolution(
         twist=twist,
         covariance=widened / exposure_s**2 + common,
-        observability=np.clip(1 - np.diag(covariance) * prior.precision, 0.0, 1.0),
+        observability=np.clip(1 - np.diag(covariance) * prior.overall, 0.0, 1.0),
         condition=condition_number(data),
         points_used=int(np.count_nonzero(robust)),
         residual_px=float(median(np.sqrt(distance2[0]) * points.sigma)[0]),

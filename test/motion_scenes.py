@@ -99,9 +99,8 @@ def measure(
 
 
 def smooth_field(scene: Scene, correlation_px: float) -> np.ndarray:
-    """Correlation [N, N] of a smooth field at the scene's points."""
-    distance2 = np.square(scene.x[:, None] - scene.x) + np.square(scene.y[:, None] - scene.y)
-    return np.exp(-distance2 / (2 * correlation_px**2))
+    """Correlation [N, N] of a field at the scene's points that falls off exponentially."""
+    return np.exp(-np.hypot(scene.x[:, None] - scene.x, scene.y[:, None] - scene.y) / correlation_px)
 
 
 def emit(flow: np.ndarray, representation: FlowRepresentation) -> np.ndarray:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from motion_scenes import EXPOSURE_S, FOCAL_PX, Motion, Outliers, Scene, measure, nees, random_scene
 
+from blur_imu_ros import prior
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
 from blur_imu_ros.linearise import linearise
 from blur_imu_ros.model_spec import FlowRepresentation
 from blur_imu_ros.motion_field import interaction_matrix
 from blur_imu_ros.motion_points import PointGeometry
+from blur_imu_ros.prior import weigh_steps
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
 REPRESENTATIONS = list(FlowRepresentation)
@@ -122,7 +124,7 @@ def test_a_sharp_image_says_that_the_camera_neither_turns_nor_steps() -> None:
     assert np.allclose(usual[3:5], 2 * longer[3:5], rtol=0.1)
     assert np.all(usual[3:5] < 0.35)
     # A robot that is usually faster is believed to be that in sharp images too.
-    assert np.all(faster[3:5] > 1.3 * usual[3:5])
+    assert np.all(faster[3:5] > 1.2 * usual[3:5])
 
 
 def test_poor_depth_spoils_translation_but_not_rotation() -> None:
@@ -154,7 +156,9 @@ def test_a_narrow_frontal_wall_hides_what_the_covariance_admits() -> None:
     scene = random_scene(rng, 5, Motion.ROTATION)
     far = 3000.0
     wall = np.full(scene.x.size, 0.4)
-    flow = interaction_matrix(scene.x, scene.y, far, wall) @ (scene.twist * EXPOSURE_S)
+    # It also goes towards the wall, or it would be taken for one that turns in place.
+    twist = scene.twist + np.array([0, 0, 0, 0, 0, 4.0])
+    flow = interaction_matrix(scene.x, scene.y, far, wall) @ (twist * EXPOSURE_S)
     points = PointGeometry(scene.x, scene.y, far).points(
         flow.T + rng.normal(size=(2, scene.x.size)) * 0.3,
         np.full(scene.x.size, 0.3),
@@ -166,7 +170,7 @@ def test_a_narrow_frontal_wall_hides_what_the_covariance_admits() -> None:
     options = SolverOptions(prior_angular_rad_s=5.0, prior_linear_m_s=1.5)
     solution = solve(points, options, independent_fraction=1 / 300)
     correlation = solution.covariance / np.sqrt(np.outer(*[np.diag(solution.covariance)] * 2))
-    assert abs(correlation[1, 3]) > 0.99
+    assert abs(correlation[1, 3]) > 0.95
     assert solution.condition > 1000
     assert solution.observability[3] < 0.2
     assert solution.observability[2] > 0.9
@@ -182,6 +186,48 @@ def test_prior_bounds_what_is_not_observed() -> None:
     assert (np.diag(solution.covariance) <= sigma**2 * 1.001).all()
     assert np.abs(solution.twist[3:]).max() < options.prior_linear_m_s
     assert solution.observability[3:].max() < 0.1
+
+
+def test_a_camera_turns_in_place_or_steps_as_the_image_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise is no step where the camera turns in place; a step that the image shows is hardly shortened for that."""
+    options = SolverOptions(prior_linear_m_s=0.7, exposure_relative_sigma=0.0)
+
+    def errors(step_m_s: float) -> float:
+        squares = []
+        for seed in range(20):
+            rng = np.random.default_rng(seed)
+            scene = random_scene(rng, 8, Motion.ROTATION)
+            twist = scene.twist + np.array([0, 0, 0, step_m_s, 0, 0])
+            matrix = interaction_matrix(scene.x, scene.y, FOCAL_PX, scene.inverse_depth)
+            moving = Scene(twist, matrix @ (twist * EXPOSURE_S), scene.inverse_depth, scene.x, scene.y)
+            points = measure(moving, FlowRepresentation.DOUBLE_ANGLE, 1.0, rng)
+            solution = solve(points, options, independent_fraction=30 / points.count)
+            sign = 1 if solution.twist[:3] @ twist[:3] > 0 else -1
+            squares.append(np.sum(np.square((sign * solution.twist - twist)[3:])))
+        return float(np.sqrt(np.mean(squares)))
+
+    in_place, stepping = errors(0.0), errors(1.2)
+    monkeypatch.setattr(prior, "_IN_PLACE", 1e-12)
+    assert in_place < 0.6 * errors(0.0)
+    assert stepping < 1.25 * errors(1.2)
+
+
+def test_two_kinds_of_steps_are_weighed_as_the_mixture_of_their_posteriors() -> None:
+    """Against the integral over a grid, for a motion of which one axis is known a little."""
+    information = np.diag([1e8, 1e8, 1e8, 3.0, 1e-9, 1e-9])
+    precision = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    for measured in (0.0, 0.6, 2.5):
+        motion = np.array([0, 0, 0, 3.0 * measured / 4.0, 0, 0])
+        mean, covariance = weigh_steps(information, motion, precision)
+        x = np.linspace(-12, 12, 200_001)
+        # The two other axes, of which nothing is known, weigh neither kind.
+        before = 0.7 * np.exp(-(x**2) / 2) + 0.3 * np.exp(-(x**2) / 2 / 0.01) / 0.1
+        posterior = before * np.exp(-3.0 / 2 * (x - measured) ** 2)
+        posterior /= posterior.sum()
+        expected = posterior @ x
+        assert mean[3] == pytest.approx(expected, abs=1e-4)
+        assert covariance[3, 3] == pytest.approx(posterior @ (x - expected) ** 2, rel=1e-3)
+    assert np.allclose(weigh_steps(information, motion, np.zeros(6))[0], motion)
 
 
 def test_errors_common_to_the_image_never_average_out() -> None:
@@ -276,6 +322,6 @@ def test_bad_input_is_named() -> None:
 def test_points_are_many_only_where_they_err_independently() -> None:
     options = SolverOptions()
     assert options.sample_size(3e-4, 1120) == 280
-    assert options.sample_size(4e-3, 1120) == 560
+    assert options.sample_size(4e-3, 1120) == 448
     assert options.sample_size(1.0, 71680) == options.max_points
     assert SolverOptions(max_points=100).sample_size(3e-4, 1120) == 100
