@@ -1,8 +1,8 @@
 """Errors that neighbouring points share: a network reads flow too long here and turned there, smoothly over the image.
 
 Half of the variance of a point's error is taken for such a field along and across the flow, a Gaussian process whose correlation
-falls off exponentially, and half for noise of its own. What looks like such a field too, as most of a rotation's flow does, is then
-known less well than what only differences between neighbours show: in the estimate, and in its covariance.
+falls off exponentially, and half for noise of its own. What looks like such a field too, as most of a rotation's flow does, is
+then known less well than what only differences between neighbours show: in the estimate, and in its covariance.
 """
 
 import numpy as np

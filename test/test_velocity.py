@@ -221,9 +221,12 @@ def test_two_kinds_of_steps_are_weighed_as_the_mixture_of_their_posteriors() -> 
         mean, covariance = weigh_steps(information, motion, precision)
         x = np.linspace(-12, 12, 200_001)
         # The two other axes, of which nothing is known, weigh neither kind.
-        before = 0.7 * np.exp(-(x**2) / 2) + 0.3 * np.exp(-(x**2) / 2 / 0.01) / 0.1
-        posterior = before * np.exp(-3.0 / 2 * (x - measured) ** 2)
-        posterior /= posterior.sum()
+        kinds = np.stack([0.7 * np.exp(-(x**2) / 2), 0.3 * np.exp(-(x**2) / 2 / 0.01) / 0.1])
+        likelihood = np.exp(-3.0 / 2 * (x - measured) ** 2)
+        # Half of what the data say tells the kinds apart, all of it where within a kind the motion lies.
+        weights = (kinds * np.sqrt(likelihood)).sum(axis=1)
+        each = kinds * likelihood
+        posterior = weights @ (each / each.sum(axis=1, keepdims=True)) / weights.sum()
         expected = posterior @ x
         assert mean[3] == pytest.approx(expected, abs=1e-4)
         assert covariance[3, 3] == pytest.approx(posterior @ (x - expected) ** 2, rel=1e-3)
