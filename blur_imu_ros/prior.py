@@ -16,6 +16,8 @@ _TINY = float(np.finfo(np.float64).tiny)
 _FULL_AT_M_S = 1.55
 # So many cameras turn in place, which is to step with this share of the prior's sigma; the others step as it says.
 _IN_PLACE, _IN_PLACE_SIGMA = 0.3, 0.1
+_SHARES = np.array([1 - _IN_PLACE, _IN_PLACE])
+_VARIANCES = np.repeat([[1.0, 1.0], [1.0, _IN_PLACE_SIGMA**2]], 3, axis=1)
 # What the image says of which it is counts half: its points share more errors than is known of.
 _BELIEVED = 0.5
 
@@ -34,7 +36,7 @@ class Prior:
     @property
     def overall(self) -> Array:
         """Inverse variances [6], of cameras that step and those that turn in place together."""
-        return self.precision / np.repeat([1.0, 1 - _IN_PLACE * (1 - _IN_PLACE_SIGMA**2)], 3)
+        return self.precision / (_SHARES @ _VARIANCES)
 
 
 def prior_of(
@@ -65,22 +67,19 @@ def weigh_steps(information: Array, motion: Array, precision: Array) -> tuple[Ar
     if not precision[3:].all():
         return motion, inverse_information(information + np.diag(precision))
     gradient = information @ motion + precision * motion
-    means, covariances, evidence = np.empty((2, 6)), np.empty((2, 6, 6)), np.log([1 - _IN_PLACE, _IN_PLACE])
-    for kind, sigma in enumerate((1.0, _IN_PLACE_SIGMA)):
-        prior = precision / np.repeat([1.0, sigma], 3) ** 2
-        total = information + np.diag(prior)
-        covariances[kind] = inverse_information(total)
-        means[kind] = covariances[kind] @ gradient
-        evidence[kind] += _log_evidence(_BELIEVED * information, _BELIEVED * gradient, prior)
-    weights = np.exp(evidence - evidence.max())
+    priors = precision / _VARIANCES
+    covariances = inverse_information(information + priors[:, None] * np.eye(6))
+    means = covariances @ gradient
+    evidence = _log_evidence(_BELIEVED * information, _BELIEVED * gradient, priors)
+    weights = _SHARES * np.exp(evidence - evidence.max())
     weights /= weights.sum()
     mean = weights @ means
     apart = means - mean
     return mean, np.tensordot(weights, covariances, 1) + (weights * apart.T) @ apart
 
 
-def _log_evidence(information: Array, gradient: Array, precision: Array) -> float:
-    """Logarithm of how likely data are, up to what any prior has in common: of information [6, 6] and gradient [6] at zero."""
-    total = information + np.diag(precision)
-    known = gradient @ np.linalg.solve(total, gradient)
-    return float(known - np.linalg.slogdet(total)[1] + np.log(precision[3:]).sum()) / 2
+def _log_evidence(information: Array, gradient: Array, priors: Array) -> Array:
+    """Logarithm [K] of how likely priors (inverse variances [K, 6]) make data of information [6, 6] and gradient [6] at zero."""
+    total = information + priors[:, None] * np.eye(6)
+    known = np.linalg.solve(total, np.broadcast_to(gradient[:, None], (len(priors), 6, 1)))[..., 0] @ gradient
+    return np.asarray(known - np.linalg.slogdet(total)[1] + np.log(priors[:, 3:]).sum(axis=1)) / 2
