@@ -26,7 +26,7 @@ SCALE_RANGE = (0.25, 50.0)
 CHI2_95_OF_6 = 12.592
 OUTLIER = 40.0
 # Below 95 %: a few failed frames should not widen the covariance of all the others threefold.
-COVERAGE = 0.90
+COVERAGE = 0.93
 
 
 @dataclass(frozen=True)
