@@ -16,10 +16,13 @@ _TINY = float(np.finfo(np.float64).tiny)
 _FULL_AT_M_S = 1.55
 # So many cameras turn in place, which is to step with this share of the prior's sigma; the others step as it says.
 _IN_PLACE, _IN_PLACE_SIGMA = 0.3, 0.1
-_SHARES = np.array([1 - _IN_PLACE, _IN_PLACE])
 _VARIANCES = np.repeat([[1.0, 1.0], [1.0, _IN_PLACE_SIGMA**2]], 3, axis=1)
+_OVERALL = (1 - _IN_PLACE) * _VARIANCES[0] + _IN_PLACE * _VARIANCES[1]
+# What the second kind's inverse variances have more than the first's, as logarithm.
+_LOG_PRECISION = -np.log(_VARIANCES).sum(axis=1)
 # What the image says of which it is counts half: its points share more errors than is known of.
 _BELIEVED = 0.5
+_UNIT, _MOST = np.eye(6), 500.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Prior:
     @property
     def overall(self) -> Array:
         """Inverse variances [6], of cameras that step and those that turn in place together."""
-        return self.precision / (_SHARES @ _VARIANCES)
+        return self.precision / _OVERALL
 
 
 def prior_of(
@@ -60,26 +63,23 @@ def prior_of(
 
 def weigh_steps(information: Array, motion: Array, precision: Array) -> tuple[Array, Array]:
     """Mean [6] and covariance [6, 6] of the motion of a camera that steps and of one that turns in place, each weighed by how
-    likely it makes the image (the evidence of a Gaussian; MacKay 2003, section 28.1).
+    likely it makes the image (the evidence of a Gaussian; MacKay 2003, section 28.1). Without a prior on all axes, of the first.
 
     information: [6, 6] of the data; motion: [6] the likeliest with the prior's inverse variances `precision` [6].
     """
-    if not precision[3:].all():
+    if not precision.all():
         return motion, inverse_information(information + np.diag(precision))
     gradient = information @ motion + precision * motion
-    priors = precision / _VARIANCES
-    covariances = inverse_information(information + priors[:, None] * np.eye(6))
-    means = covariances @ gradient
-    evidence = _log_evidence(_BELIEVED * information, _BELIEVED * gradient, priors)
-    weights = _SHARES * np.exp(evidence - evidence.max())
-    weights /= weights.sum()
-    mean = weights @ means
-    apart = means - mean
-    return mean, np.tensordot(weights, covariances, 1) + (weights * apart.T) @ apart
-
-
-def _log_evidence(information: Array, gradient: Array, priors: Array) -> Array:
-    """Logarithm [K] of how likely priors (inverse variances [K, 6]) make data of information [6, 6] and gradient [6] at zero."""
-    total = information + priors[:, None] * np.eye(6)
-    known = np.linalg.solve(total, np.broadcast_to(gradient[:, None], (len(priors), 6, 1)))[..., 0] @ gradient
-    return np.asarray(known - np.linalg.slogdet(total)[1] + np.log(priors[:, 3:]).sum(axis=1)) / 2
+    priors = (precision / _VARIANCES)[:, None] * _UNIT
+    covariances = np.linalg.inv(information + priors)
+    believed = _BELIEVED * information + priors
+    explained = np.linalg.solve(believed, np.stack([gradient, gradient])[..., None])[..., 0] @ gradient
+    evidence = (_BELIEVED**2 * explained - np.linalg.slogdet(believed)[1] + _LOG_PRECISION) / 2
+    in_place = 1 / (
+        1 + np.exp(np.clip(evidence[0] - evidence[1], -_MOST, _MOST)) * (1 - _IN_PLACE) / _IN_PLACE
+    )
+    steps, turns = covariances @ gradient
+    apart = turns - steps
+    between = in_place * (1 - in_place) * np.outer(apart, apart)
+    covariance = (1 - in_place) * covariances[0] + in_place * covariances[1] + between
+    return steps + in_place * apart, covariance

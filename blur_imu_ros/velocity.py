@@ -24,7 +24,7 @@ _PULL = 2.0
 # So many points for each that errs independently, and never fewer: more would say the same again.
 _POINTS_EACH, _FEWEST_POINTS = 100, 280
 # Refinement ends with a step of less than this many standard deviations, squared: a further one changes no figure.
-_SETTLED = 4e-2
+_SETTLED = 0.1
 
 
 @dataclass(frozen=True)

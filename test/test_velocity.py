@@ -207,7 +207,7 @@ def test_a_camera_turns_in_place_or_steps_as_the_image_has_it(monkeypatch: pytes
         return float(np.sqrt(np.mean(squares)))
 
     in_place, stepping = errors(0.0), errors(1.2)
-    monkeypatch.setattr(prior, "_SHARES", np.array([1.0, 0.0]))
+    monkeypatch.setattr(prior, "_IN_PLACE", 1e-12)
     assert in_place < 0.6 * errors(0.0)
     assert stepping < 1.25 * errors(1.2)
 
