@@ -75,9 +75,8 @@ def weigh_steps(information: Array, motion: Array, precision: Array) -> tuple[Ar
     believed = _BELIEVED * information + priors
     explained = np.linalg.solve(believed, np.stack([gradient, gradient])[..., None])[..., 0] @ gradient
     evidence = (_BELIEVED**2 * explained - np.linalg.slogdet(believed)[1] + _LOG_PRECISION) / 2
-    in_place = 1 / (
-        1 + np.exp(np.clip(evidence[0] - evidence[1], -_MOST, _MOST)) * (1 - _IN_PLACE) / _IN_PLACE
-    )
+    odds = (1 - _IN_PLACE) / _IN_PLACE * np.exp(np.clip(evidence[0] - evidence[1], -_MOST, _MOST))
+    in_place = 1 / (1 + odds)
     steps, turns = covariances @ gradient
     apart = turns - steps
     between = in_place * (1 - in_place) * np.outer(apart, apart)
