@@ -16,7 +16,7 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from .errors import BagError, first_line
-from .timing import stamp_ns
+from .timing import stamp_or_none
 
 
 class BagMessage(NamedTuple):
@@ -138,15 +138,17 @@ class BagWriter:
 
 
 def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Stamps int64 [m] ns, angular velocity float64 [m, 3] rad/s, and frame_id of an Imu topic, in order of stamps."""
+    """Stamps int64 [m] ns, angular velocity float64 [m, 3] rad/s, and frame_id of an Imu topic, in order of stamps; samples that
+    are not finite, or whose stamp is malformed, are left out."""
     samples: dict[int, Any] = {}
     frame_id = ""
     for raw in reader.messages([topic]):
         message = reader.decode(raw)
         rate = message.angular_velocity
         frame_id = message.header.frame_id
-        if np.isfinite([rate.x, rate.y, rate.z]).all():
-            samples[stamp_ns(message.header.stamp)] = (rate.x, rate.y, rate.z)
+        stamp = stamp_or_none(message.header.stamp)
+        if stamp is not None and np.isfinite([rate.x, rate.y, rate.z]).all():
+            samples[stamp] = (rate.x, rate.y, rate.z)
     stamps = sorted(samples)
     rates = np.array([samples[stamp] for stamp in stamps], dtype=np.float64).reshape(-1, 3)
     return np.array(stamps, dtype=np.int64), rates, frame_id

@@ -8,13 +8,12 @@ _RIDGE = 1e-12
 
 
 def inverse_information(information: Array) -> Array:
-    """Inverse of symmetric positive semi-definite matrices [..., 6, 6]; large, never infinite, where they say nothing."""
-    diagonal = np.diagonal(information, axis1=-2, axis2=-1)
-    least = np.maximum(_RIDGE * diagonal.max(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
-    scale = 1 / np.sqrt(np.maximum(diagonal, least))
-    values, vectors = np.linalg.eigh(information * scale[..., :, None] * scale[..., None, :])
-    half = scale[..., None] * vectors / np.sqrt(np.maximum(values, _RIDGE))[..., None, :]
-    return np.asarray(half @ np.swapaxes(half, -1, -2))
+    """Inverse of a symmetric positive semi-definite matrix [6, 6]; large, never infinite, where it says nothing."""
+    diagonal = np.diag(information)
+    scale = 1 / np.sqrt(np.maximum(diagonal, _RIDGE * max(float(diagonal.max()), np.finfo(np.float64).tiny)))
+    values, vectors = np.linalg.eigh(information * scale[:, None] * scale)
+    half = scale[:, None] * vectors / np.sqrt(np.maximum(values, _RIDGE))
+    return half @ half.T
 
 
 def at_rest(covariance: Array, sigmas: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from rosbags.typesys.store import Typestore
@@ -14,13 +14,13 @@ from rosbags.typesys.store import Typestore
 from .bag import BagMessage, BagReader, read_imu
 from .bag_topics import BagTopics
 from .camera import CameraModel
-from .errors import BagError, BlurImuError, CameraError, ExposureError
+from .errors import BagError, CameraError, ExposureError
 from .gyro import Gyro
 from .image_message import decode_compressed, decode_image
 from .ros_types import COMPRESSED_IMAGE, MessageFactory
 from .sequence import Sequence, read_image
 from .sequence_messages import FRAME_ID, IMAGE_TOPIC, sequence_messages
-from .timing import StampReference, mid_exposure_ns, stamp_ns
+from .timing import StampReference, mid_exposure_ns, stamp_or_none
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class BagRecording:
                 continue
             message = self._reader.decode(raw)
             decode = decode_compressed if raw.type == COMPRESSED_IMAGE else decode_image
-            stamp = _stamp_or_none(message)
+            stamp = stamp_or_none(message.header.stamp)
             yield RecordedFrame(partial(decode, message), camera, stamp, self._exposure(stamp))
 
     def messages(self) -> Iterator[BagMessage]:
@@ -181,10 +181,11 @@ class BagRecording:
         for raw in self._reader.messages([source.topic]):
             message = self._reader.decode(raw)
             try:
-                exposure_s, stamp = source.field.read(message), _stamp_or_none(message)
+                exposure_s = source.field.read(message)
             except ExposureError as error:
                 unreadable = unreadable or error
                 continue
+            stamp = stamp_or_none(message.header.stamp)
             if exposure_s is not None and stamp is not None:
                 found[stamp] = exposure_s
         if unreadable and not found:
@@ -209,11 +210,3 @@ class BagRecording:
         if len(stamps) < 2:
             return None, ""
         return Gyro(stamps, rates), f"{self._topics.imu} ({frame_id})"
-
-
-def _stamp_or_none(message: Any) -> int | None:
-    """A message's stamp, None where it is malformed: one frame less, not the end of the recording."""
-    try:
-        return stamp_ns(message.header.stamp)
-    except BlurImuError:
-        return None

@@ -40,6 +40,14 @@ def stamp_ns(stamp: Any) -> int:
     return int(stamp.sec * NS_PER_S + stamp.nanosec)
 
 
+def stamp_or_none(stamp: Any) -> int | None:
+    """As stamp_ns, None for a malformed one: of a recording that is one message less, not its end."""
+    try:
+        return stamp_ns(stamp)
+    except BlurImuError:
+        return None
+
+
 def mid_exposure_ns(stamp_ns: int, exposure_s: float, readout_s: float, reference: StampReference) -> int:
     """Return t_mid, the middle of the exposure of the middle row, from the driver's stamp."""
     exposure_weight, readout_weight = _WEIGHTS[reference]

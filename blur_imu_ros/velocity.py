@@ -23,7 +23,8 @@ from .shared_errors import shared_information
 _PULL = 2.0
 # So many points for each that errs independently, and never fewer: more would say the same again.
 _POINTS_EACH, _FEWEST_POINTS = 100, 280
-# Refinement ends with a step of less than this many standard deviations, squared: a further one changes no figure.
+# Refinement ends with a step of less than this many standard deviations, squared: a further one changes figures by a
+# thousandth.
 _SETTLED = 0.1
 
 

@@ -100,6 +100,7 @@ def test_accuracy_writes_every_output(accuracy: list[str], tmp_path: Path) -> No
     ours, zero, odometry = sequence["methods"]
     assert ours["method"] == "blur_imu"
     assert ours["answered"] == 1
+    assert ours["angular_rmse"] == pytest.approx([0, 0, 0], abs=0.1)
     assert zero["angular_ratio"] == zero["linear_ratio"] == 1
     assert zero["sign_accuracy"] is None
     # Six grey squares are no scene: nothing to track, and the frames count as predictions of zero.

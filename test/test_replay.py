@@ -174,6 +174,9 @@ def test_one_bad_exposure_or_stamp_costs_one_frame(tmp_path: Path, model: Path, 
         recorder.add("/cam/image_raw", stamp, image)
         recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
         recorder.add("/cam/exposure", stamp, make.exposure(stamp, bad if i == 2 else EXPOSURE_S * 1e6))
+    sample = make.imu(START_NS, (0.0, 0.0, 0.0))
+    sample.header.stamp.sec = -5
+    recorder.add("/imu/data", START_NS, sample)
     output = replay(recorder.write(tmp_path / "walk"), model)
     metrics = json.loads((output / "metrics.json").read_text())
     assert (metrics["estimates"], metrics["skipped"]) == (6, {"ExposureError": 1, "ImageError": 1})

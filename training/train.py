@@ -145,9 +145,10 @@ def train(
             means[name] = 0.99 * means.get(name, value.item()) + 0.01 * value.item()
         minutes = (time.monotonic() - began) / 60
         over = _anywhere(state.step >= config.steps or minutes >= arguments.minutes, state.device)
-        if state.step % arguments.every == 0:
+        due = state.step % arguments.every == 0
+        if due:
             shards.refresh()
-        if rank == 0 and (over or state.step % arguments.every == 0):
+        if rank == 0 and (over or due):
             figures = validate(state.average.module, held_out, state.device)
             write_sheet(state.folder / "sheet.png", state.average.module, held_out)
             line = {
