@@ -17,11 +17,13 @@ from training import export
 from training.batches import Shards
 from training.canonical import STRIDE
 from training.configuration import TrainingConfig
-from training.export import ContractNetwork, load_network, parity
+from training.export import ContractNetwork, parity
+from training.metadata import write_calibration
 from training.network import NetworkConfig
 from training.quantise import FLOAT_LAYERS, quantise, whole_views
 from training.run import Run
 from training.samples import SampleConfig, write_shard
+from training.weights import LARGE, load_network, round_weights
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 WIDTH, HEIGHT = 256, 128
@@ -65,7 +67,7 @@ def test_the_exported_file_answers_as_the_network(run: Run, tmp_path: Path):
     ]
     assert training.main([str(word) for word in words]) == 0
     network = load_network(run.checkpoint)
-    export.round_weights(network)
+    round_weights(network)
     flow_px, depth = parity(network, model, noise(9))
     assert flow_px < 1e-3
     assert depth < 1e-3
@@ -94,9 +96,9 @@ def test_weights_are_kept_in_half_the_bits(run: Run, tmp_path: Path):
         files[name] = tmp_path / f"{name}.onnx"
         export.export_onnx(network, files[name], (WIDTH, HEIGHT), {})
         assert max(parity(network, files[name], noise(9))) < 1e-3
-        export.round_weights(network)
+        round_weights(network)
     arrays = [onnx.numpy_helper.to_array(item) for item in onnx.load(files["half"]).graph.initializer]
-    weights = [array for array in arrays if array.ndim == 4 and array.size >= export.LARGE]
+    weights = [array for array in arrays if array.ndim == 4 and array.size >= LARGE]
     assert weights
     assert all(array.dtype == np.float16 for array in weights)
     assert files["half"].stat().st_size < 0.8 * files["whole"].stat().st_size
@@ -115,7 +117,7 @@ def test_a_calibration_is_written_without_touching_the_weights(run: Run, tmp_pat
         "min_blur_px": 0.7,
         "error_correlation_px": 60.0,
     }
-    export.write_calibration(model, calibration)
+    write_calibration(model, calibration)
 
     after = DeployedNetwork(model, provider=Provider.CPU)  # checks the hash anew
     assert after.spec.independent_fraction == 0.02

@@ -13,8 +13,9 @@ pytest.importorskip("torch", reason="requirements/training.txt is not installed"
 from blur_imu_ros.network import FlowDepthNetwork, Provider
 from training import __main__ as training
 from training import smoke
-from training.export import load_network, parity, round_weights
+from training.export import parity
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
+from training.weights import load_network, round_weights
 
 
 @pytest.mark.timeout(900)

@@ -19,7 +19,7 @@ from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from blur_imu_ros.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.velocity import Calibration, solve_velocity
-from training.export import write_calibration
+from training.metadata import write_calibration
 
 FRACTIONS = np.geomspace(1e-4, 0.1, 10)
 SCALE_RANGE = (0.25, 50.0)

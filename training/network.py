@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import canonical
 from training.inputs import EnergyBank, luma_of, normalised_input
 from training.measurement import measurement
 from training.patches import half_sizes
@@ -150,13 +148,3 @@ class FlowDepthNetwork(nn.Module):
         flow_log_sigma = flow[:, 2:].clamp(-4, 4)
         depth_log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0
         return FLOW_SCALE_PX * flow[:, :2], flow_log_sigma, inverse_depth, depth_log_sigma
-
-
-def averaged_weights(state: dict, focal_px: float | None = None) -> dict[str, Tensor]:
-    """State entries of the averaged network in a checkpoint, for views of `focal_px`, None for those it learnt from: what looks
-    smaller through a shorter lens is no farther away."""
-    prefix, bias = "module.", "depth_head.2.bias"
-    average = {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}
-    learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
-    nearer = torch.tensor([math.log(learnt_px / (focal_px or learnt_px)), 0.0], device=average[bias].device)
-    return average | {bias: average[bias] + nearer}

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from training.batches import Batch, Shards, assemble
-from training.export import load_network
 from training.losses import double_angle
+from training.weights import load_network
 
 COLUMNS = ("input", "flow", "true flow", "depth", "true depth")
 FULL_FLOW_RAD = 0.08

@@ -15,7 +15,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training.batches import Shards
-from training.export import OUTPUTS, fold_constants, write_manifest_entry
+from training.export import OUTPUTS
+from training.metadata import write_manifest_entry
+from training.onnx_graph import fold_constants
 
 FLOAT_LAYERS = (
     "/energies/",

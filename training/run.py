@@ -13,7 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 from training import canonical
 from training.configuration import TrainingConfig
 from training.learning import Learning, hold
-from training.network import FlowDepthNetwork, NetworkConfig, averaged_weights
+from training.network import FlowDepthNetwork, NetworkConfig
+from training.weights import averaged_weights
 
 # Where a network may have more layers than the one it starts from.
 GROWN = "stages."

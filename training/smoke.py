@@ -17,7 +17,6 @@ from training import __main__ as training
 from training.batches import Shards
 from training.compute import compute_device
 from training.configuration import TrainingConfig
-from training.export import load_network
 from training.network import NetworkConfig
 from training.pictures import draw_samples
 from training.renderer import Renderer
@@ -25,6 +24,7 @@ from training.run import Run
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
 from training.stage3 import RealFrames, stage3_loss
 from training.train import batch_loss
+from training.weights import load_network
 
 WIDTH, HEIGHT, FOCAL_PX = 128, 64, 100.0
 CAMERA = (128, 96)

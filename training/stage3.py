@@ -22,10 +22,10 @@ from training import canonical
 from training.batches import MIRROR_X, prefetch
 from training.compute import compute_device
 from training.configuration import TrainingConfig, learning_rate
-from training.export import load_network
 from training.losses import Labels, compress, make_labels, solve_at_truth, velocity_loss
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.run import Run
+from training.weights import load_network
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0
