@@ -20,6 +20,7 @@ import numpy as np
 from .child import Child
 from .comparison import HEADER, Comparison
 from .errors import BlurImuError, SequenceError
+from .estimate import LINEAR_FIRST
 from .models import find_model
 from .plots import Reference, draw_rates
 from .resources import share_directory
@@ -31,7 +32,6 @@ NODE_READY_S = 30.0
 PLAYER_START_S = 20.0
 LAST_ANSWER_S = 1.0
 ROW_EVERY_NS = 200_000_000
-LINEAR_FIRST = [3, 4, 5, 0, 1, 2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from .camera import CameraModel
 from .motion_field import Array
 
+# A twist here is angular first, those of ROS are linear first: one from the other, either way.
+LINEAR_FIRST = [3, 4, 5, 0, 1, 2]
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -1,4 +1,4 @@
-"""Estimates and reports as ROS messages; here alone the twist goes from (w, v) to ROS's linear-first order.
+"""Estimates and reports as ROS messages; the twist goes from (w, v) to ROS's linear-first order.
 
 Source: sensor_msgs/msg/Imu (covariance[0] = -1: unknown), geometry_msgs/msg/TwistWithCovarianceStamped,
 diagnostic_msgs/msg/DiagnosticArray, REP 145 (report in the sensor's own frame).
@@ -15,9 +15,7 @@ from std_msgs.msg import Header
 
 from .diagnostics import Report
 from .errors import BlurImuError
-from .estimate import Estimate
-
-_LINEAR_FIRST = [3, 4, 5, 0, 1, 2]
+from .estimate import LINEAR_FIRST, Estimate
 
 
 def imu_message(estimate: Estimate, frame_id: str) -> Imu:
@@ -42,7 +40,7 @@ def twist_message(estimate: Estimate, frame_id: str) -> TwistWithCovarianceStamp
     twist = message.twist.twist
     twist.angular.x, twist.angular.y, twist.angular.z = map(float, estimate.twist[:3])
     twist.linear.x, twist.linear.y, twist.linear.z = map(float, estimate.twist[3:])
-    covariance = np.asarray(estimate.covariance, np.float64)[np.ix_(_LINEAR_FIRST, _LINEAR_FIRST)]
+    covariance = np.asarray(estimate.covariance, np.float64)[np.ix_(LINEAR_FIRST, LINEAR_FIRST)]
     message.twist.covariance = np.ascontiguousarray(covariance).reshape(-1)
     return message
 

@@ -1,6 +1,6 @@
 """`blur_imu play INPUT`: publish a recording or a sequence folder with /clock over rclpy, without ros2bag.
 
-Raw CDR goes out as it was recorded, at the pace it was recorded. The only module of the command line that needs ROS.
+Raw CDR goes out as it was recorded, at the pace it was recorded. It needs ROS, as `blur_imu demo` does.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from .camera import CameraModel, DistortionModel
+from .estimate import LINEAR_FIRST
 from .timing import NS_PER_S
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -21,7 +22,6 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 IMU = "sensor_msgs/msg/Imu"
 TWIST = "geometry_msgs/msg/TwistWithCovarianceStamped"
 DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
-_LINEAR_FIRST = [3, 4, 5, 0, 1, 2]
 
 
 class MessageFactory:
@@ -91,7 +91,7 @@ class MessageFactory:
         value = self._make(
             "geometry_msgs/msg/Twist", linear=self._vector(twist[3:]), angular=self._vector(twist[:3])
         )
-        ordered = np.ascontiguousarray(covariance[np.ix_(_LINEAR_FIRST, _LINEAR_FIRST)], dtype=np.float64)
+        ordered = np.ascontiguousarray(covariance[np.ix_(LINEAR_FIRST, LINEAR_FIRST)], dtype=np.float64)
         inner = self._make(
             "geometry_msgs/msg/TwistWithCovariance", twist=value, covariance=ordered.reshape(-1)
         )

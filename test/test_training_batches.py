@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
+from blur_imu_ros.errors import ConfigurationError
 from training.batches import Shards, assemble, draw_batch
 from training.canonical import STRIDE
 from training.network import FlowDepthNetwork, NetworkConfig
@@ -105,5 +106,5 @@ def test_sharp_images_come_more_often_where_fewer_of_the_blurred_are_learnt_from
 
 
 def test_a_folder_without_shards_says_what_makes_them(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="training samples"):
+    with pytest.raises(ConfigurationError, match="training samples"):
         Shards([tmp_path])

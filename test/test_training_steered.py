@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
+from blur_imu_ros.errors import ConfigurationError
 from training.batches import Batch
 from training.configuration import TrainingConfig
 from training.consistent import consistent
@@ -226,7 +227,7 @@ def test_how_sure_it_is_can_be_taught_alone(tmp_path: Path):
 
 @pytest.mark.parametrize("learns", [Learning.LOOKS, Learning.SIGMA])
 def test_a_network_that_looks_once_has_no_looks_to_teach(learns: Learning):
-    with pytest.raises(ValueError, match="--looks 2"):
+    with pytest.raises(ConfigurationError, match="--looks 2"):
         hold(FlowDepthNetwork(replace(TINY, looks=1)), learns)
 
 

@@ -6,18 +6,20 @@ import argparse
 import importlib
 import sys
 
+from blur_imu_ros.errors import BlurImuError
+
 COMMANDS = {
     "assets": "build the asset pack: furniture, surfaces, photographs",
     "keyframes": "render sharp RGB-D key frames of random rooms",
     "samples": "blur key frames into training samples",
-    "posed": "turn posed RGB-D recordings (TUM, ScanNet++) into key frames",
+    "posed": "blur posed RGB-D recordings (TUM, ScanNet++) into training samples",
     "train": "train, or go on training, the network",
     "live": "train on a GPU with samples made on it meanwhile",
     "stage3": "go on with real sequences that have velocity truth only",
     "calibrate": "fit the covariance calibration on validation sequences",
     "export": "write the ONNX file of the model contract",
     "quantise": "make the eight-bit copy for CPUs",
-    "sequences": "render sequences with exact truth: the test split, the demo",
+    "sequences": "render sequences with exact truth: validation, the test split, benchmarks",
     "blurcheck": "compare warped exposures with rendered ones",
     "demo": "render the recording that ships",
     "pictures": "one sheet: input, predicted flow and depth, truth",
@@ -38,7 +40,11 @@ def main(argv: list[str] | None = None) -> int:
             module.add_arguments(command)
             command.set_defaults(start=module.run)
     parsed = parser.parse_args(arguments)
-    return parsed.start(parsed)
+    try:
+        return parsed.start(parsed)
+    except BlurImuError as error:
+        print(f"training {parsed.command}: error: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from blur_imu_ros.errors import ConfigurationError
 from training.canonical import STRIDE
 from training.losses import Labels, make_labels
 
@@ -60,7 +61,7 @@ class Shards:
                     for name in ("images", "inverse_depth", "records")
                 )
         if not self.arrays:
-            raise FileNotFoundError(
+            raise ConfigurationError(
                 f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`"
             )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.metrics import CHI2_95
 from blur_imu_ros.motion_points import MotionPoints
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.options import EstimatorOptions
@@ -23,7 +24,6 @@ from training.metadata import write_calibration
 
 FRACTIONS = np.geomspace(1e-4, 0.1, 10)
 SCALE_RANGE = (0.25, 50.0)
-CHI2_95_OF_6 = 12.592
 OUTLIER = 40.0
 # Below 95 %: a few failed frames should not widen the covariance of all the others threefold.
 COVERAGE = 0.93
@@ -130,7 +130,7 @@ def fit(
         scales = axis_scales(errors, covariances)
         widened = covariances * np.sqrt(scales)[:, None] * np.sqrt(scales)
         distances = squared_distances(errors, widened)
-        joint = max(1.0, float(np.quantile(distances, COVERAGE)) / CHI2_95_OF_6)
+        joint = max(1.0, float(np.quantile(distances, COVERAGE)) / CHI2_95[6])
         cost = np.mean(np.linalg.slogdet(widened * joint)[1] + np.minimum(distances / joint, OUTLIER))
         print(
             f"fraction {fraction:.1e}: cost {cost:.3f}, rmse w {rms(errors[:, :3]):.3f} v {rms(errors[:, 3:]):.3f}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from blur_imu_ros.errors import ImageError
 from training.keyframe import KeyFrame, encode_linear
 
 WIDTH, HEIGHT, FOCAL_PX = 512, 384, 520.0
@@ -17,7 +18,7 @@ WIDTH, HEIGHT, FOCAL_PX = 512, 384, 520.0
 def _photograph(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(f"{path} is not an image")
+        raise ImageError(f"{path} is not an image; give --photos folders that hold nothing else")
     return image[..., ::-1]
 
 

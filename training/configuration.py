@@ -11,6 +11,25 @@ from enum import Enum
 from training import canonical
 from training.learning import Learning
 
+# What each field of TrainingConfig is, as `--help` says it.
+MEANINGS = {
+    "steps": "length of the run",
+    "batch": "samples per step",
+    "crop": "window cut from each sample, at most the whole",
+    "velocity_from": "share of the steps after which velocity is taught as well",
+    "velocity_weight": "weight of the velocity loss",
+    "covariance_weight": "weight of the covariance's likelihood",
+    "depth_weight": "weight of the depth loss",
+    "learns": "what learns; the rest is held",
+    "hold_norms": "batch norms keep their statistics",
+    "looks_teach_features": "the features learn from the further looks too",
+    "blurred_share": "share of the samples with more than 3 px of blur that is learnt from",
+    "learning_rate": "its peak",
+    "warm_up": "steps until the peak",
+    "weight_decay": "of AdamW",
+    "seed": "of everything random",
+}
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -49,16 +68,26 @@ def learning_rate(config: TrainingConfig, step: int, progress: float | None = No
 
 
 def add_fields(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Arguments for fields of TrainingConfig."""
+    """Arguments for fields of TrainingConfig, each with its default."""
     defaults = TrainingConfig()
     for name in names:
         value, option = getattr(defaults, name), "--" + name.replace("_", "-")
         if isinstance(value, tuple):
-            parser.add_argument(option, type=type(value[0]), nargs=len(value), default=value)
+            parser.add_argument(
+                option,
+                type=type(value[0]),
+                nargs=len(value),
+                default=value,
+                metavar=("HEIGHT", "WIDTH"),
+                help=MEANINGS[name],
+            )
         elif isinstance(value, Enum):
             choices = [choice.value for choice in type(value)]
-            parser.add_argument(option, type=str, choices=choices, default=value.value)
+            parser.add_argument(option, type=str, choices=choices, default=value.value, help=MEANINGS[name])
         elif isinstance(value, bool):
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
+            parser.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=value, help=MEANINGS[name]
+            )
         else:
-            parser.add_argument(option, type=type(value), default=value)
+            text = f"{MEANINGS[name]} (default {value:g})"
+            parser.add_argument(option, type=type(value), default=value, metavar="N", help=text)

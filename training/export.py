@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.metadata import UNCALIBRATED, contract_metadata, write_manifest_entry
 from training.network import FlowDepthNetwork
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if flow > MAX_FLOW_DIFFERENCE_PX or depth > MAX_DEPTH_DIFFERENCE:
         arguments.output.unlink()
-        raise SystemExit("the exported network differs from the trained one; nothing was kept")
+        raise ConfigurationError("the exported network differs from the trained one; nothing was kept")
     if arguments.weights:
         write_weights(arguments.checkpoint, arguments.weights)
     if arguments.manifest:

@@ -7,6 +7,7 @@ from enum import Enum
 import torch
 from torch import nn
 
+from blur_imu_ros.errors import ConfigurationError
 from training.network import FlowDepthNetwork
 
 
@@ -29,10 +30,12 @@ def hold(network: FlowDepthNetwork, learns: Learning, norms: bool = False) -> No
     LATE: all from stride 16 on, so that the layers before it, which cost most of the time, need no gradient.
     LOOKS: the looks after the first. SIGMA: how sure the last look says it is, and nothing of what it says.
     norms: batch norms keep their statistics everywhere; what large batches found out is not unlearnt from small ones.
-    Raises ValueError where a network that looks once is asked for its further looks.
+    Raises ConfigurationError where a network that looks once is asked for its further looks.
     """
     if learns in (Learning.LOOKS, Learning.SIGMA) and not network.further_looks:
-        raise ValueError(f"--learns {learns.value} wants a network that looks more than once: --looks 2 or 3")
+        raise ConfigurationError(
+            f"--learns {learns.value} wants a network that looks more than once: --looks 2 or 3"
+        )
     early = [network.stem, network.products, network.structure, network.entries[0], network.stages[0]]
     all_but_looks = [child for name, child in network.named_children() if name != "further_looks"]
     held: list[nn.Module] = {

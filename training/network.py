@@ -27,7 +27,7 @@ class NetworkConfig:
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch norm; the norm is folded into the convolution by the exporter's runtime."""
+    """Convolution and batch norm; export folds the norm into the convolution (weights.py)."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
         nn.BatchNorm2d(outputs, momentum=0.03),

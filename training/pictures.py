@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from blur_imu_ros.errors import ConfigurationError
 from training.batches import Batch, Shards, assemble
 from training.losses import double_angle
 from training.weights import load_network
@@ -84,7 +85,7 @@ def write_sheet(path: Path, model: nn.Module, shards: Shards, count: int = 8, se
     picture = sheet(model, batch.to(next(model.parameters()).device))
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture[..., ::-1]):
-        raise SystemExit(f"{path}: cannot be written; give a .png or .jpg in a folder that can be")
+        raise ConfigurationError(f"{path}: cannot be written; give a .png or .jpg in a folder that can be")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

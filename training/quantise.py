@@ -14,6 +14,7 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from blur_imu_ros.errors import ConfigurationError
 from training.batches import Shards
 from training.export import OUTPUTS
 from training.metadata import write_manifest_entry
@@ -90,7 +91,7 @@ def whole_views(shards: Shards, model: Path, count: int) -> list[np.ndarray]:
     shape = onnx.load(model).graph.input[0].type.tensor_type.shape.dim
     height, width = (dimension.dim_value for dimension in shape[1:3])
     if (height, width) not in shards.sizes():
-        raise SystemExit(
+        raise ConfigurationError(
             f"{', '.join(map(str, shards.folders))}: no images of {width}x{height}, which {model} takes; make them by "
             f"`python -m training samples --size {width} {height}`"
         )

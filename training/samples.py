@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.blur import View, integrate_exposure, view_inverse_depth
 from training.collage import make_collage
@@ -65,7 +66,7 @@ def make_sample(
     config: SampleConfig,
     recorded: Callable[[View, np.ndarray], ExposureMotion] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, tuple]:
-    """One sample: uint8 RGB image [H,W,3], inverse depth float16 [H/8,W/8] in 1/m, and a SAMPLE_DTYPE record.
+    """One sample: uint8 RGB image [H,W,3], inverse depth float16 [H/16,W/16] in 1/m, and a SAMPLE_DTYPE record.
 
     recorded: the motion for a view and its inverse depth on a stride-4 grid; without it one is drawn.
     """
@@ -95,6 +96,15 @@ def key_frames(rng: np.random.Generator, rooms: list[Path], photographs: list[Pa
         else:
             key = make_collage(rng, photographs)
         yield from itertools.repeat(key, 2)
+
+
+def check_sources(rooms: list[Path], photographs: list[Path], config: SampleConfig) -> None:
+    """Raise ConfigurationError where samples are to be made from what is not there."""
+    if not photographs and (not rooms or config.collage_share > 0):
+        raise ConfigurationError(
+            "no photographs for collages: give folders of them as --photos (PACK/textures/train/photograph), or key frames "
+            "as --keyframes and --collages 0"
+        )
 
 
 def write_shard(folder: Path, samples: Iterator[tuple], config: SampleConfig) -> None:
@@ -156,6 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
         rng = np.random.default_rng((arguments.seed, number))
         rooms = sorted(path for root in arguments.keyframes for path in root.glob("*.npz"))
         photographs = sorted(path for root in arguments.photos for path in root.glob("*.*"))
+        check_sources(rooms, photographs, config)
         keys = key_frames(rng, rooms, photographs, config)
         write_shard(folder, (make_sample(rng, key, config) for key in keys), config)
         print(

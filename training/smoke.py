@@ -35,7 +35,7 @@ def command(*words: object) -> None:
     """Run one `python -m training` command in this process; end with its name where it fails."""
     print(f"-- {' '.join(str(word) for word in words)}", flush=True)
     if training.main([str(word) for word in words]):
-        raise SystemExit(f"smoke: `python -m training {words[0]}` failed")
+        raise ConfigurationError(f"smoke: `python -m training {words[0]}` failed")
 
 
 def can_render() -> bool:
@@ -178,7 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
         str(out / "evaluation.json"),
     ]
     if cli.main(evaluation):
-        raise SystemExit("smoke: `blur_imu evaluate` failed")
+        raise ConfigurationError("smoke: `blur_imu evaluate` failed")
     command(
         "pictures", out / "stage3/last.pt", "--samples", out / "samples/val", "--output", out / "sheet.png"
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from blur_imu_ros.camera import CanonicalView
-from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.errors import ConfigurationError, SequenceError
 from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical
 from training.batches import MIRROR_X, prefetch
@@ -198,7 +198,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train until the steps or the minutes are used up."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise SystemExit("stage 3 is short: start it as one process")
+        raise ConfigurationError("stage 3 is short: start it as one process")
     torch.set_num_threads(arguments.threads)
     config = TrainingConfig(
         steps=arguments.steps,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from blur_imu_ros.errors import ConfigurationError
 from training.batches import Batch, Shards, draw_batch, prefetch
 from training.compute import compute_device, mixed_precision
 from training.configuration import TrainingConfig, add_fields, learning_rate
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     fields = {name: getattr(arguments, name) for name in TrainingConfig.__dataclass_fields__}
     config = TrainingConfig(**{**fields, "crop": tuple(fields["crop"]), "learns": Learning(fields["learns"])})
     if arguments.looks < 2:
-        raise SystemExit(
+        raise ConfigurationError(
             f"--looks {arguments.looks}: velocity is taught by the looks after the first; give 2 or more"
         )
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

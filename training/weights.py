@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.network import FlowDepthNetwork, NetworkConfig
 
@@ -37,7 +38,7 @@ def load_network(
     network.load_state_dict(averaged_weights(state, focal_px))
     if looks is not None:
         if not 2 <= looks <= config.looks:
-            raise SystemExit(
+            raise ConfigurationError(
                 f"--looks {looks}: {checkpoint} has learnt to look {config.looks} times; give 2 to that"
             )
         del network.further_looks[looks - 1 :]

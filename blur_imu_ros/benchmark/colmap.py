@@ -1,7 +1,7 @@
 """COLMAP on a sequence folder through pycolmap: SIFT, sequential matching, incremental mapping, known intrinsics.
 
 Runs as a process of its own, `python -m blur_imu_ros.benchmark.colmap SEQUENCE OUTPUT`: whatever its C++ does, the
-table goes on. OUTPUT gets one trajectory per reconstructed model, model_0.tum the largest.
+table goes on. OUTPUT gets one trajectory per reconstructed model, model_000.tum the largest.
 Source: Schoenberger & Frahm, CVPR 2016.
 """
 
@@ -80,7 +80,7 @@ def _map(sequence: Sequence, output: Path) -> None:
     models = pycolmap.incremental_mapping(database, images, output, options)
     trajectories = [_trajectory(model, sequence.stamps_ns) for model in models.values()]
     for i, trajectory in enumerate(sorted(trajectories, key=len, reverse=True)):
-        write_tum(trajectory, output / f"model_{i}.tum")
+        write_tum(trajectory, output / f"model_{i:03d}.tum")
 
 
 def _trajectory(model: object, stamps_ns: np.ndarray) -> Trajectory:
