@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="requirements/training.txt is not installed"
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import SequenceError
-from blur_imu_ros.sequence import Sequence, read_image
+from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from training import __main__ as training
 from training.blur import View, integrate_exposure
 from training.keyframe import FULL_SCALE
@@ -147,6 +147,27 @@ def test_tum_layout(tum: Path):
     assert key.metric
     assert key.focal_px > 400  # narrower than the canonical key frame, so zoomed
     assert is_sharp(recording.path, recording.frames[2].stamp_s)
+
+
+def test_a_recording_becomes_a_sequence_with_true_velocity(tum: Path, tmp_path: Path):
+    out = tmp_path / "sequence"
+    words = ["recorded", tum, "--out", out, "--frames", "5", "--depth-every", "2"]
+    assert training.main([str(word) for word in words]) == 0
+    sequence = Sequence.load(out)
+    np.testing.assert_allclose(sequence.truth, np.tile(TWIST, (5, 1)), rtol=2e-3, atol=2e-4)
+    assert list(sequence.truth_sigma) == [0.1] * 3 + [0.05] * 3
+    assert [frame.depth is not None for frame in sequence.frames] == [True, False, True, False, True]
+    assert sequence.frames[1].stamp_ns == 90_000_000
+    assert float(np.nanmedian(read_depth(sequence.frames[2].depth))) == 2.0
+    assert sequence.camera.matrix[0, 0] == 517.3
+
+
+def test_motion_capture_that_lost_the_camera_leaves_velocity_unknown():
+    path = steady_path()
+    known = np.abs(path.stamps_s - 0.2) > 0.03
+    gap = CameraPath(path.stamps_s[known], path.poses[known])
+    assert np.isnan(gap.velocity(0.2)).all()
+    np.testing.assert_allclose(gap.velocity(0.1), TWIST, rtol=2e-3, atol=2e-4)
 
 
 def test_dslr_layout_has_photographs_without_a_path(dslr: Path):

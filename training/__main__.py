@@ -13,6 +13,7 @@ COMMANDS = {
     "keyframes": "render sharp RGB-D key frames of random rooms",
     "samples": "blur key frames into training samples",
     "posed": "blur posed RGB-D recordings (TUM, ScanNet++) into training samples",
+    "recorded": "turn a TUM RGB-D recording into a sequence with true velocity, to evaluate on",
     "train": "train, or go on training, the network",
     "live": "train on a GPU with samples made on it meanwhile",
     "stage3": "go on with real sequences that have velocity truth only",

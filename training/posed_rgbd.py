@@ -21,6 +21,7 @@ DEPTH_RANGE_M = (0.1, 20.0)
 # More holes than this and the filled depth is a guess; more than the second and there is nothing to fill from.
 METRIC_HOLES, MOST_HOLES = 0.15, 0.6
 WINDOW_S, FEWEST_POSES = 0.05, 4
+VELOCITY_WINDOW_S = 0.025
 SATURATED, HIGHLIGHT = 0.85, 3.0
 
 
@@ -51,6 +52,16 @@ class CameraPath:
         design = np.stack((np.ones_like(time), time, time * time), axis=1)
         _, rate, bend = np.linalg.lstsq(design, moved, rcond=None)[0]
         return ExposureMotion(rate * exposure_s, 2 * bend * exposure_s**2, readout)
+
+    def velocity(self, stamp_s: float) -> np.ndarray:
+        """Velocity [6] (rad/s, m/s) at a time in the camera's own axes: a straight line through near poses; NaN where the path
+        has a gap."""
+        near = np.flatnonzero(np.abs(self.stamps_s - stamp_s) <= VELOCITY_WINDOW_S)
+        if len(near) < FEWEST_POSES or not self.stamps_s[near[0]] < stamp_s < self.stamps_s[near[-1]]:
+            return np.full(6, np.nan)
+        here, time = self.pose(stamp_s), self.stamps_s[near] - stamp_s
+        moved = np.array([displacement(here, self.poses[index]) for index in near])
+        return np.linalg.lstsq(np.stack((np.ones_like(time), time), axis=1), moved, rcond=None)[0][1]
 
 
 def displacement(origin: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -88,7 +99,7 @@ class Recording:
 def read_key_frame(frame: PosedFrame, depth_per_metre: float) -> KeyFrame | None:
     """The frame as a pinhole RGB-D view, holes filled; None where most depth is missing. Raises SequenceError."""
     view = CanonicalView(frame.camera, WIDTH, HEIGHT, FOCAL_PX)
-    depth = _read_depth(frame.depth, depth_per_metre)
+    depth = read_depth_m(frame.depth, depth_per_metre)
     known = _depth_in_view(depth, frame.camera, view)
     missing = ~np.isfinite(known)
     holes = float(missing[view.valid].mean())
@@ -137,7 +148,8 @@ def fill_holes(inverse_depth: np.ndarray, missing: np.ndarray) -> np.ndarray:
     return level
 
 
-def _read_depth(path: Path, per_metre: float) -> np.ndarray:
+def read_depth_m(path: Path, per_metre: float) -> np.ndarray:
+    """Depth [H,W] m of a 16-bit PNG, NaN where unknown or out of range. Raises SequenceError."""
     raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
         raise SequenceError(f"{path}: depth must be a one-channel 16-bit PNG ({per_metre:.0f} per metre)")
