@@ -112,11 +112,12 @@ class FrameAnswerer:
             self._epoch = frame.epoch
         try:
             estimate = self._estimate(frame, settings)
+            revised = self.estimator.revised()
         except Exception as error:
             # A worker that died of one frame would leave the robot without any further answer.
             self._drop(cause_of(error), describe(error))
             return
-        self.release(self.estimator.revised())
+        self.release(revised)
         seen = newest(self.estimator)
         if self.estimator.waits:
             self._held = _Held(frame, estimate, seen, time.monotonic())

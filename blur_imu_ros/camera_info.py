@@ -20,6 +20,8 @@ _NAMES = {
     "equidistant": DistortionModel.EQUIDISTANT,
     "fisheye": DistortionModel.EQUIDISTANT,
 }
+# Intrinsics that differ by less are of one camera: px per pixel of the width, and coefficients of distortion.
+SAME_CAMERA = 1e-3
 MAX_SIDE_PX = 16384  # fixed-point maps hold 16-bit coordinates
 MAX_COEFFICIENT = 1e9  # even k3 of a long lens stays below
 FOCAL_RANGE = (0.02, 200.0)  # of the longer side: outside it no lens exists, but wrong units and garbage do
@@ -119,6 +121,16 @@ class CameraModel:
     def cache_key(self) -> tuple:
         """Hashable and equal for equal cameras: what depends on the camera is rebuilt when it changes."""
         return (self.width, self.height, self.matrix.tobytes(), self.distortion, self.model)
+
+    def resembles(self, other: "CameraModel") -> bool:
+        """Whether no pixel of the other camera looks elsewhere by more than a thousandth of the image's width: an autofocus or an
+        online calibration moves intrinsics by less from frame to frame."""
+        kinds = [(c.width, c.height, c.model, len(c.distortion)) for c in (self, other)]
+        if kinds[0] != kinds[1]:
+            return False
+        moved = np.abs(self.matrix - other.matrix).max() / self.width
+        bent = np.abs(np.subtract(self.distortion, other.distortion)).max(initial=0.0)
+        return bool(max(moved, bent) <= SAME_CAMERA)
 
     def __eq__(self, other: object) -> bool:
         """Cameras are equal when all their intrinsics are."""

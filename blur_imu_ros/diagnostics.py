@@ -56,6 +56,16 @@ _ERRORS = {
 }
 
 
+# What to do where frame after frame is dropped for such a cause.
+_ADVICE = {
+    DropCause.LATE: "the driver must give every image a stamp of its own",
+    DropCause.STALE: "this computer is too slow: model:=small, or raise stale_after_s",
+    DropCause.SUPERSEDED: "this computer is too slow: model:=small, or fewer images",
+    DropCause.ILL_CONDITIONED: "raise max_condition",
+    DropCause.UNDECIDED: "undecided_sign is drop: inflate gives an answer that says how sure it is",
+}
+
+
 def cause_of(error: Exception) -> DropCause:
     """Return the cause under which a failed frame is counted."""
     for kind, cause in (
@@ -85,6 +95,7 @@ class Health:
         self._received = 0
         self._answered = 0
         self._drops: Counter[DropCause] = Counter()
+        self._drops_since_answer: Counter[DropCause] = Counter()
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
         self._answers: deque[tuple[float, float, float, float, bool]] = deque(maxlen=WINDOW)
         self._error: tuple[float, str] | None = None
@@ -102,12 +113,14 @@ class Health:
         """Count an answer: `arrival_s` monotonic, `age_s` from the image's stamp to now on the ROS clock."""
         with self._lock:
             self._answered += 1
+            self._drops_since_answer.clear()
             self._answers.append((now_s, now_s - arrival_s, age_s, sign_probability, inflated))
 
     def dropped(self, cause: DropCause, now_s: float, text: str = "") -> bool:
         """Count a drop; return whether its text is worth a log line now."""
         with self._lock:
             self._drops[cause] += 1
+            self._drops_since_answer[cause] += 1
         return cause.is_error and self.fault(cause.value, now_s, text)
 
     def fault(self, kind: str, now_s: float, text: str) -> bool:
@@ -120,16 +133,22 @@ class Health:
             return due
 
     def verdict(self, now_s: float, dropout_s: float, since_s: float) -> tuple[Level, str]:
-        """Judge the node, active since `since_s`: an error of the last seconds, a silent camera, or fine."""
+        """Judge the node, active since `since_s`: an error of the last seconds, a silent camera, no answers, or fine."""
         with self._lock:
             if self._error is not None and now_s - self._error[0] < ERROR_SHOWN_S:
                 return Level.ERROR, self._error[1]
             silence = now_s - max(since_s, self._arrivals[-1] if self._arrivals else since_s)
+            unanswered = now_s - max(since_s, self._answers[-1][0] if self._answers else since_s)
+            why = self._drops_since_answer.most_common(1)
         if silence > dropout_s:
             return (
                 Level.WARN,
                 f"no image for {silence:.1f} s; check the camera, and remap the image topic to it",
             )
+        if why and unanswered > dropout_s:
+            cause, count = why[0]
+            advice = f"; {_ADVICE[cause]}" if cause in _ADVICE else ""
+            return Level.WARN, f"no answer for {unanswered:.1f} s, {count} times: {cause.value}{advice}"
         return Level.OK, "running"
 
     def counts(self) -> tuple[tuple[str, str], ...]:

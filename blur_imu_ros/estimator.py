@@ -58,7 +58,7 @@ class BlurImuEstimator:
         self._forget()
 
     def _forget(self) -> None:
-        self._camera_key: object = None
+        self._solved_for: CameraModel | None = None
         self.camera: CameraSolver | None = None
         self.last_canonical: NDArray[np.uint8] | None = None
         self.last_prediction: Prediction | None = None
@@ -139,11 +139,10 @@ class BlurImuEstimator:
         )
 
     def _solver_of(self, camera: CameraModel) -> CameraSolver:
-        """What depends on the camera, made anew only when the camera changes."""
-        key = camera.cache_key()
-        if self.camera is None or key != self._camera_key:
+        """What depends on the camera, made anew only when the camera changes by more than a calibration is known to."""
+        if self.camera is None or self._solved_for is None or not camera.resembles(self._solved_for):
             self.camera = CameraSolver(camera, self.network.spec, self.options)
-            self._camera_key = key
+            self._solved_for = camera
             self.reset()
         return self.camera
 

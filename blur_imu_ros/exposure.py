@@ -35,6 +35,7 @@ class ExposureFilter(SimpleFilter):
         super().__init__()
         self._field = field
         self._refuse = refuse
+        self._statuses: set[str] = set()
         source.registerCallback(self._convert)
 
     def _convert(self, message: Any) -> None:
@@ -43,10 +44,21 @@ class ExposureFilter(SimpleFilter):
             if exposure_s is None:
                 return
             stamp_ns(message.header.stamp)
+            self._check_source(message)
         except BlurImuError as error:
             self._refuse(error)
             return
         self.signalMessage(ExposureReading(message.header, exposure_s))
+
+    def _check_source(self, message: Any) -> None:
+        """Raise ConfigurationError once several cameras state exposures in the same topic: none of them is surely this one's."""
+        self._statuses |= self._field.stated_by(message)
+        if len(self._statuses) > 1:
+            names = ", ".join(f"'{name}'" for name in sorted(self._statuses))
+            raise ConfigurationError(
+                f"several cameras state an exposure in one topic ({names}); set exposure_source to the name or hardware_id "
+                "of this one"
+            )
 
 
 class ExposureTopic:

@@ -52,16 +52,18 @@ def check_exposure(exposure_s: float, frame_interval_s: float | None) -> None:
 
 @dataclass(frozen=True)
 class ExposureField:
-    """Where a message states the exposure: a dotted field path, and a key where the field is JSON or key-values."""
+    """Where a message states the exposure: a dotted field path, and a key where the field is JSON or key-values; of diagnostics,
+    in the status with `source` for its name or hardware_id, empty: the only one that has the key."""
 
     path: str
     key: str
     unit: ExposureUnit
+    source: str = ""
 
     def read(self, message: Any) -> float | None:
         """Return the exposure in seconds, None where the message does not carry the key. Raises ExposureError."""
-        if hasattr(message, "status") and self.path in ("", "status"):
-            text = _diagnostic_value(message, self.key)
+        if self._in_diagnostics(message):
+            text = next(iter(self._stated(message).values()), None)
         else:
             text = self._follow(message)
             if isinstance(text, str) and self.key:
@@ -75,6 +77,22 @@ class ExposureField:
                 f"exposure value {str(text)[:40]!r} in field '{self.path}' {self.key} is not a number; "
                 "check exposure_field and exposure_key"
             ) from error
+
+    def stated_by(self, message: Any) -> set[str]:
+        """Names of the diagnostic statuses that state this exposure; empty for other messages."""
+        return set(self._stated(message)) if self._in_diagnostics(message) else set()
+
+    def _in_diagnostics(self, message: Any) -> bool:
+        return hasattr(message, "status") and self.path in ("", "status")
+
+    def _stated(self, message: Any) -> dict[str, str]:
+        return {
+            f"{status.name} ({status.hardware_id})" if status.hardware_id else status.name: pair.value
+            for status in message.status
+            if not self.source or self.source in (status.name, status.hardware_id)
+            for pair in status.values
+            if pair.key == self.key
+        }
 
     def _follow(self, message: Any) -> Any:
         value = message
@@ -92,11 +110,3 @@ def _json_value(text: str, key: str) -> Any:
         return json.loads(text).get(key)
     except (ValueError, AttributeError, RecursionError):
         return None
-
-
-def _diagnostic_value(message: Any, key: str) -> str | None:
-    for status in message.status:
-        for pair in status.values:
-            if pair.key == key:
-                return pair.value
-    return None

@@ -6,6 +6,7 @@ Source: sensor_msgs/msg/Image, sensor_msgs/msg/CompressedImage, sensor_msgs/imag
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 import zlib
@@ -52,6 +53,7 @@ ENCODINGS = {
 
 # The names every release of cv_bridge knows.
 _OLD_NAMES = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2"}
+_MOSAIC = re.compile(r"\s*(bayer_\w+)\s*;.*compressed\s*$")
 _BIG_ENDIAN = sys.byteorder == "big"
 
 Converter = Callable[[Any, str], np.ndarray]
@@ -117,7 +119,8 @@ def convert_plain(message: Any, desired_encoding: str) -> np.ndarray:
 def decode_compressed(message: Any) -> np.ndarray:
     """Decode a sensor_msgs/CompressedImage holding JPEG or PNG: uint8 RGB [H, W, 3] or mono [H, W].
 
-    The bytes decide, not the `format` text, which drivers fill in freely. Raises ImageError.
+    The bytes decide, not the `format` text, which drivers fill in freely; but a grey picture of a format such as
+    "bayer_rggb8; png compressed " is a mosaic of colours that image_transport packed as it was. Raises ImageError.
     """
     data = bytes(message.data)
     if data.startswith(b"\xff\xd8\xff"):
@@ -139,7 +142,9 @@ def decode_compressed(message: Any) -> np.ndarray:
         raise ImageError(f"compressed image of {width} x {height} is damaged; check the link to the camera")
     pixels = _to_eight_bits(pixels)
     if pixels.ndim == 2:
-        return pixels
+        mosaic = _MOSAIC.match(message.format)
+        code = ENCODINGS[mosaic[1]].code if mosaic and mosaic[1] in ENCODINGS else None
+        return pixels if code is None else cv2.cvtColor(pixels, code)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 

@@ -53,12 +53,23 @@ class Inputs:
             qos = copy.copy(qos_profile_sensor_data)
             qos.depth = EXPOSURE_DEPTH
             subscriber = self._subscribe(message_class(settings.exposure_type), "exposure", qos)
-            field = ExposureField(settings.exposure_field, settings.exposure_key, settings.exposure_unit)
+            field = ExposureField(
+                settings.exposure_field,
+                settings.exposure_key,
+                settings.exposure_unit,
+                settings.exposure_source,
+            )
             self.exposures = ExposureTopic(subscriber, field, on_exposure_error)
         camera_info = self._subscribe(CameraInfo, "camera_info")
         for callback in on_camera_info:
             camera_info.registerCallback(callback)
-        self._subscribe(CompressedImage if compressed else Image, "image").registerCallback(on_image)
+        images = self._subscribe(CompressedImage if compressed else Image, "image")
+        images.registerCallback(on_image)
+        if "image_rect" in images.sub.topic_name and not settings.image_is_rectified:
+            self._node.get_logger().warn(
+                f"{images.sub.topic_name} looks rectified, but image_is_rectified is false: if it is, its distortion is "
+                "taken out twice; set image_is_rectified:=true"
+            )
 
     def _subscribe(self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data) -> Subscriber:
         # A copy, since the overrides are written into the profile.

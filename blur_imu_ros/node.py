@@ -153,6 +153,8 @@ class BlurImuNode(LifecycleNode):
         answer = self._service_change_state.callback
 
         def guarded(request: Any, response: Any) -> Any:
+            # Whoever asks for a transition is in charge from now on.
+            self._starting = False
             try:
                 return answer(request, response)
             except rclpy_implementation.RCLError:
@@ -191,7 +193,10 @@ class BlurImuNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.intake.expire(now_s)
         level, message = self._verdict(now_s)
-        if level is not self._reported[1] or now_s - self._reported[0] >= REPORT_EVERY_S:
+        changed = level is not self._reported[1]
+        if changed and level is Level.WARN:
+            self.get_logger().warn(message)
+        if changed or now_s - self._reported[0] >= REPORT_EVERY_S:
             self._reported = (now_s, level)
             report = Report(level, message, self._values(now_s))
             name, now = self.get_fully_qualified_name(), self.get_clock().now().to_msg()

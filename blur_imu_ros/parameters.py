@@ -73,6 +73,12 @@ class Settings:
         default="",
         metadata=_fixed("Key of the exposure time, where the field is JSON or diagnostic key-values."),
     )
+    exposure_source: str = field(
+        default="",
+        metadata=_fixed(
+            "Of diagnostics: name or hardware_id of this camera's status, where several state the key."
+        ),
+    )
     exposure_unit: ExposureUnit = field(
         default=ExposureUnit.SECONDS, metadata=_fixed("Unit of the exposure topic.")
     )
@@ -95,7 +101,9 @@ class Settings:
     stale_after_s: float = field(
         default=0.2, metadata=_live("A frame that waited longer since its arrival is dropped.", 0.001, 60)
     )
-    dropout_s: float = field(default=0.5, metadata=_live("Warn when no image came for so long.", 0.05, 60))
+    dropout_s: float = field(
+        default=0.5, metadata=_live("Warn when no image came, or none was answered, for so long.", 0.05, 60)
+    )
 
     prior_angular_rad_s: float = field(
         default=SolverOptions.prior_angular_rad_s,

@@ -25,6 +25,7 @@ PARAMETERS = {
     "exposure_type": "Message type on the exposure topic, such as flir_camera_msgs/msg/ImageMetaData.",
     "exposure_field": "Dotted path of the field with the exposure time.",
     "exposure_key": "Key of the exposure time, where the field is JSON or diagnostic key-values.",
+    "exposure_source": "Of diagnostics: name or hardware_id of this camera's status, where several state the key.",
     "exposure_unit": "Unit of the exposure topic: s, ms, us, ns.",
     "stamp_reference": "The moment the driver stamps an image with.",
     "readout_s": "Time from the first to the last row of a rolling shutter.",

@@ -37,6 +37,21 @@ def test_an_error_is_shown_for_a_while_and_a_silent_camera_warned_of():
     assert health.verdict(14.0, 60, 10.0)[0] is Level.OK
 
 
+def test_images_without_answers_are_warned_of_with_their_cause():
+    health = Health()
+    health.received(10.0)
+    health.answered(10.1, 10.0, 0.1, 0.9, False)
+    for index in range(20):
+        health.received(10.1 + index / 10)
+        health.dropped(DropCause.LATE if index else DropCause.STALE, 10.1 + index / 10)
+    level, message = health.verdict(12.1, 0.5, 9.0)
+    assert level is Level.WARN
+    assert "no answer for 2.0 s, 19 times: stamp not after the last one; the driver must" in message
+    health.answered(12.2, 12.1, 0.1, 0.9, False)
+    health.dropped(DropCause.SUPERSEDED, 12.2)
+    assert health.verdict(12.3, 0.5, 9.0) == (Level.OK, "running")
+
+
 def test_healthy_drops_are_no_errors():
     health = Health()
     for cause in (

@@ -209,6 +209,15 @@ def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:
     assert estimator.camera is not camera
 
 
+def test_intrinsics_that_breathe_are_of_one_camera() -> None:
+    """As an autofocus or an online calibration moves them from frame to frame: the sign still comes from the frame before."""
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    for index in range(3):
+        matrix = CAMERA.matrix + np.diag([0.01, 0.01, 0.0]) * (index % 2)
+        estimate = estimator.estimate(frame(index, camera=CameraModel(WIDTH, HEIGHT, matrix)))
+    assert estimate.sign_probability > 0.95
+
+
 @pytest.mark.parametrize("use_next_frame", [False, True])
 def test_the_next_frame_revises_the_first_and_every_one_where_asked_to(use_next_frame: bool) -> None:
     estimator = BlurImuEstimator(Oracle(-TWIST), EstimatorOptions(use_next_frame=use_next_frame))

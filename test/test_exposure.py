@@ -57,6 +57,38 @@ def test_a_key_value_of_diagnostics():
     assert CAMERA_ROS.read(DiagnosticArray()) is None
 
 
+def camera_status(name, exposure_us, hardware_id=""):
+    values = [KeyValue(key="ExposureTime", value=str(exposure_us))]
+    return DiagnosticStatus(name=name, hardware_id=hardware_id, values=values)
+
+
+def test_of_several_cameras_in_diagnostics_the_chosen_one_counts():
+    both = DiagnosticArray(status=[camera_status("left", 16_000, "imx219"), camera_status("right", 2_000)])
+    for source, exposure_s in (("left", 0.016), ("imx219", 0.016), ("right", 0.002)):
+        field = ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS, source)
+        assert field.read(both) == pytest.approx(exposure_s)
+    assert ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS, "top").read(both) is None
+
+
+@pytest.mark.parametrize("source", ["", "left"])
+def test_one_camera_never_takes_the_exposure_of_another(source):
+    refused = []
+    field = ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS, source)
+    topic = ExposureTopic(driver := SimpleFilter(), field, refused.append)
+    for index, (name, exposure_us) in enumerate((("left", 16_000), ("right", 2_000), ("left", 17_000))):
+        array = DiagnosticArray(
+            header=header(STAMP_NS + index * 400_000), status=[camera_status(name, exposure_us)]
+        )
+        driver.signalMessage(array)
+    found = [topic.find(STAMP_NS + index * 400_000, 0.001) for index in range(3)]
+    if source:
+        assert found == [pytest.approx(exposure_s) for exposure_s in (0.016, 0.017, 0.017)]
+        assert not refused
+    else:
+        assert [str(error).count("exposure_source") for error in refused] == [1, 1]
+        assert "'left', 'right'" in str(refused[0])
+
+
 def test_a_wrong_field_or_value_is_named():
     with pytest.raises(ExposureError, match=r"no field 'exposure\.time'.*exposure_field"):
         ExposureField("exposure.time", "", ExposureUnit.SECONDS).read(flir(1))

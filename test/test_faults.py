@@ -250,6 +250,21 @@ def test_autostart_waits_for_a_sound_model(rig, start, model):
     rig.stream_until_answered()
 
 
+def test_an_operator_ends_autostart(rig, start, model):
+    """Who asked for a transition decides when the node starts, though what autostart failed of has been mended."""
+    good = model.read_bytes()
+    model.write_bytes(b"garbage")
+    start(active=False)
+    rig.wait_for_status(lambda status: status.level == DiagnosticStatus.ERROR)
+    assert rig.change_state(Transition.TRANSITION_CONFIGURE) is False
+    model.write_bytes(good)
+    for _ in range(3):
+        rig.wait_for_status(lambda status: status.level == DiagnosticStatus.ERROR)
+    assert rig.state() == "unconfigured"
+    assert rig.change_state(Transition.TRANSITION_CONFIGURE)
+    assert rig.change_state(Transition.TRANSITION_ACTIVATE)
+
+
 def test_node_is_killed_and_respawned(rig, start):
     begin = time.monotonic()
     node = start()

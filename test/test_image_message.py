@@ -145,6 +145,17 @@ def compressed(extension, pixels, **parameters):
     return SimpleNamespace(format=extension, data=cv2.imencode(extension, pixels, **parameters)[1].tobytes())
 
 
+@pytest.mark.parametrize("text", ["bayer_grbg8; png compressed ", "bayer_grbg8; jpeg compressed"])
+def test_a_mosaic_that_was_compressed_as_it_is_gets_its_colours(text):
+    mosaic = np.tile(np.array([[120, 200], [40, 120]], np.uint8), (16, 16))
+    packed = compressed(".png", mosaic)
+    packed.format = text
+    assert np.array_equal(decode_compressed(packed)[8, 8], [200, 120, 40])
+    # What the transport has turned into grey or colour itself is left as it is.
+    packed.format = "bayer_grbg8; jpeg compressed mono8"
+    assert np.array_equal(decode_compressed(packed), mosaic)
+
+
 def test_png_and_jpeg_decode_to_rgb_or_mono():
     bgr = cv2.resize(RANDOM.integers(0, 256, (4, 6, 3), np.uint8), (96, 64), interpolation=cv2.INTER_CUBIC)
     assert np.array_equal(decode_compressed(compressed(".png", bgr)), bgr[:, :, ::-1])
