@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_typestore
 from rosbags.typesys.store import Typestore
 
 from .errors import BagError, first_line
@@ -128,13 +129,27 @@ class BagWriter:
     ) -> None:
         self._writer.close()
 
-    def write(self, message: BagMessage, typestore: Typestore | None = None) -> None:
-        """Append CDR bytes; typestore: that of the source bag where the type is not a standard one."""
+    def write(self, message: BagMessage, typestore: Typestore | None = None, qos: Sequence[Qos] = ()) -> None:
+        """Append CDR bytes; typestore: that of the source bag where the type is not a standard one; qos: of its topic.
+
+        A topic whose type the typestore does not define is left out, with a word on stderr.
+        """
         if message.topic not in self._connections:
-            self._connections[message.topic] = self._writer.add_connection(
-                message.topic, message.type, typestore=typestore or self.typestore
+            self._connections[message.topic] = self._connect(message, typestore or self.typestore, qos)
+        if (connection := self._connections[message.topic]) is not None:
+            self._writer.write(connection, message.received_ns, message.data)
+
+    def _connect(self, message: BagMessage, typestore: Typestore, qos: Sequence[Qos]) -> Any:
+        try:
+            return self._writer.add_connection(
+                message.topic, message.type, typestore=typestore, offered_qos_profiles=qos
             )
-        self._writer.write(self._connections[message.topic], message.received_ns, message.data)
+        except TypesysError:
+            print(
+                f"{message.topic} is left out of {self.path}: its recording does not define {message.type}",
+                file=sys.stderr,
+            )
+            return None
 
 
 def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str]:

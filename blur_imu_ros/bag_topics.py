@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from .bag import BagReader, BagTopic
 from .errors import BagError, ConfigurationError
 from .exposure_field import ExposureField, ExposureUnit
 from .ros_types import CAMERA_INFO, COMPRESSED_IMAGE, DIAGNOSTICS, IMAGE, IMU
+
+IMU_TOPIC, TWIST_TOPIC = "/blur_imu/imu", "/blur_imu/twist"
+OWN_TOPICS = (IMU_TOPIC, TWIST_TOPIC, "/blur_imu/debug_image")
+"""What the node publishes, by the name that it ships with, below any namespace."""
 
 KNOWN_EXPOSURES = {
     "flir_camera_msgs/msg/ImageMetaData": ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS),
@@ -73,9 +78,7 @@ def choose_topics(reader: BagReader, args: argparse.Namespace) -> BagTopics:
     """Resolve the arguments of `add_topic_arguments` against a bag. Raises BagError, ConfigurationError."""
     image = _image_topic(reader, args.image_topic)
     camera_info = None if args.camera_info else _camera_info_topic(reader, args.camera_info_topic, image)
-    imu = (
-        None if args.imu_topic == "" else _one(reader, args.imu_topic, (IMU,), "--imu-topic", required=False)
-    )
+    imu = None if args.imu_topic == "" else _imu_topic(reader, args.imu_topic)
     exposure = _exposure_source(reader, args, image)
     return BagTopics(image, camera_info, args.camera_info, imu, exposure, args.exposure_tolerance_s)
 
@@ -154,19 +157,28 @@ def _states(reader: BagReader, topic: BagTopic) -> bool:
     return False
 
 
-def _one(
-    reader: BagReader, name: str | None, types: tuple[str, ...], option: str, *, required: bool
-) -> str | None:
+def _imu_topic(reader: BagReader, name: str | None) -> str | None:
     if name:
-        return _named(reader, name, types, option)
-    found = reader.topics_of(*types)
-    if len(found) > 1:
-        raise BagError(
-            f"{reader.path}: several {types[0]} topics; choose one with {option}: {_listing(found)}"
+        return _named(reader, name, (IMU,), "--imu-topic")
+    found = reader.topics_of(IMU)
+    virtual = [topic for topic in found if is_virtual(reader, topic.name)]
+    if virtual:
+        print(
+            f"left out as no real Imu, --imu-topic takes it all the same: {_listing(virtual)}",
+            file=sys.stderr,
         )
-    if required and not found:
-        raise BagError(f"{reader.path}: no {types[0]} topic; record one")
-    return found[0].name if found else None
+    real = [topic for topic in found if topic not in virtual]
+    if len(real) > 1:
+        raise BagError(f"{reader.path}: several {IMU} topics; choose one with --imu-topic: {_listing(real)}")
+    return real[0].name if real else None
+
+
+def is_virtual(reader: BagReader, topic: str) -> bool:
+    """Whether an Imu topic knows neither orientation nor acceleration, as the node's, which is made from images."""
+    for raw in reader.messages([topic]):
+        message = reader.decode(raw)
+        return bool(message.orientation_covariance[0] == message.linear_acceleration_covariance[0] == -1)
+    return False
 
 
 def _named(reader: BagReader, name: str, types: tuple[str, ...], option: str) -> str:

@@ -66,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(
             f"{arguments[0]} needs the Python package {package}: {INSTALL.get(package, f'pip install {package}')}"
         )
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}; check the path, its permissions and the space left")
     except KeyboardInterrupt:
         return 130
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -57,6 +58,21 @@ def open_network(args: argparse.Namespace) -> FlowDepthNetwork:
     return network
 
 
+def check_output_file(path: Path | None) -> None:
+    """Raise ConfigurationError for a file that could not be written, before anything is measured."""
+    if path is None:
+        return
+    if not path.resolve().parent.is_dir():
+        raise ConfigurationError(f"{path}: its folder does not exist; create it first")
+    new = not os.path.lexists(path)
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from error
+    if new:
+        path.unlink()
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("sequence", nargs="+", type=Path, help="sequence folder with truth.csv")
@@ -89,8 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print, write; returns the exit code."""
-    if args.json and not args.json.resolve().parent.is_dir():
-        raise ConfigurationError(f"--json {args.json}: its folder does not exist; create it first")
+    check_output_file(args.json)
     sequences = [SequenceFolder.load(folder) for folder in args.sequence]
     as_the_node = args.direction == Direction.PHOTOMETRIC.value and args.solver == Solver.DEFAULT.value
     if args.use_next_frame and not as_the_node:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from .bag import BagMessage, BagReader, BagTopic
+from .bag_topics import OWN_TOPICS
 from .errors import BagError, ConfigurationError
 from .ros_types import MessageFactory
 from .sequence import Sequence
@@ -46,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rate", type=float, default=1.0, help="speed, 2 is twice as fast (default 1)")
     parser.add_argument("--loop", action="store_true", help="start again at the end, until interrupted")
-    parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="play only these")
+    parser.add_argument(
+        "--topics",
+        nargs="+",
+        metavar="TOPIC",
+        help="play only these (default: all but the node's own outputs)",
+    )
     parser.add_argument(
         "--remap", nargs="+", default=[], metavar="OLD:=NEW", help="publish under other names"
     )
@@ -123,9 +129,17 @@ def open_source(path: Path) -> Source:
 
 
 def chosen_topics(source: Source, wanted: list[str] | None) -> list[BagTopic]:
-    """The topics to play, without a recorded clock. Raises BagError for a name that is not recorded."""
+    """The topics to play: those named, else all but a recorded clock and, with a word on stderr, what the node published.
+
+    Raises BagError for a name that is not recorded.
+    """
     if wanted is None:
-        return [topic for topic in source.topics if topic.name != CLOCK_TOPIC]
+        own = [topic.name for topic in source.topics if topic.name.endswith(OWN_TOPICS)]
+        if own:
+            print(
+                f"left out as the node's own outputs, --topics plays them: {', '.join(own)}", file=sys.stderr
+            )
+        return [topic for topic in source.topics if topic.name not in (*own, CLOCK_TOPIC)]
     names = {topic.name for topic in source.topics}
     unknown = [name for name in wanted if name not in names]
     if unknown:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from rosbags.interfaces import Qos
 from rosbags.typesys.store import Typestore
 
 from .bag import BagMessage, BagReader, read_imu
@@ -25,13 +26,20 @@ from .timing import StampReference, mid_exposure_ns, stamp_or_none
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """`image()` decodes to uint8 RGB [H, W, 3] or mono [H, W]; stamp as recorded, None where malformed; exposure None where
-    unknown."""
+    """`image()` decodes to uint8 RGB [H, W, 3] or mono [H, W]; calibration: or why there is none; stamp as recorded, None where
+    malformed; exposure None where unknown."""
 
     image: Callable[[], np.ndarray]
-    camera: CameraModel
+    calibration: CameraModel | CameraError
     stamp_ns: int | None
     exposure_s: float | None
+
+    @property
+    def camera(self) -> CameraModel:
+        """The camera of this frame. Raises CameraError where its CameraInfo describes none."""
+        if isinstance(self.calibration, CameraError):
+            raise CameraError(str(self.calibration)) from self.calibration
+        return self.calibration
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,8 @@ class Recording(Protocol):
     """A source of frames.
 
     `messages` yields everything recorded, as CDR, the k-th message of `image_topic` being the k-th frame of `frames`.
-    gyro: what the estimates can be aligned with, from `gyro_label`; truth: stamps [n] ns and twists [n, 6] in
-    the camera optical frame, NaN unknown.
+    qos: what was offered, by topic; gyro: what the estimates can be aligned with, from `gyro_label`; truth: stamps [n] ns
+    and twists [n, 6] in the camera optical frame, NaN unknown.
     """
 
     name: str
@@ -59,6 +67,7 @@ class Recording(Protocol):
     image_topic: str
     timing: Timing
     typestore: Typestore
+    qos: dict[str, tuple[Qos, ...]]
     gyro: Gyro | None
     gyro_label: str
     truth: tuple[np.ndarray, np.ndarray] | None
@@ -84,6 +93,7 @@ class SequenceRecording:
         self.image_topic = f"{IMAGE_TOPIC}/compressed"
         self.timing = Timing(StampReference.FRAME_MIDDLE)
         self.typestore = self._factory.typestore
+        self.qos: dict[str, tuple[Qos, ...]] = {}
         known = np.isfinite(sequence.truth[:, :3]).all(axis=1)
         self.truth = (sequence.stamps_ns, sequence.truth) if known.any() else None
         self.gyro = Gyro(sequence.stamps_ns[known], sequence.truth[known, :3]) if known.sum() > 1 else None
@@ -124,6 +134,7 @@ class BagRecording:
         self.truth: tuple[np.ndarray, np.ndarray] | None = None
         self.image_topic = topics.image
         self.typestore = reader.typestore
+        self.qos = {topic.name: topic.qos for topic in reader.topics.values()}
         self.frame_count = reader.topics[topics.image].count
         self.frame_id = self._first_frame_id()
         self._exposures = self._read_exposures()
@@ -131,7 +142,9 @@ class BagRecording:
 
     def frames(self) -> Iterator[RecordedFrame]:
         file = self._topics.camera_file
-        camera = CameraModel.from_yaml(file, rectified=self._rectified) if file else self._first_camera()
+        camera: CameraModel | CameraError = (
+            CameraModel.from_yaml(file, rectified=self._rectified) if file else self._first_camera()
+        )
         content = b""
         wanted = [self._topics.image, *([self._topics.camera_info] if self._topics.camera_info else [])]
         for raw in self._reader.messages(wanted):
@@ -151,18 +164,23 @@ class BagRecording:
     def close(self) -> None:
         self._reader.close()
 
-    def _camera(self, raw: BagMessage) -> CameraModel:
+    def _camera(self, raw: BagMessage) -> CameraModel | CameraError:
         try:
             return CameraModel.from_camera_info(self._reader.decode(raw), rectified=self._rectified)
         except CameraError as error:
-            raise CameraError(
-                f"{self._reader.path}, {raw.topic}: {error}; or give --camera-info FILE"
-            ) from error
+            return CameraError(f"{self._reader.path}, {raw.topic}: {error}; or give --camera-info FILE")
 
     def _first_camera(self) -> CameraModel:
+        """The first usable one, for images recorded before any CameraInfo."""
+        unusable: CameraError | None = None
         for raw in self._reader.messages([self._topics.camera_info or ""]):
-            return self._camera(raw)
-        raise BagError(f"{self._reader.path}: no CameraInfo message can be read; give --camera-info FILE")
+            camera = self._camera(raw)
+            if isinstance(camera, CameraModel):
+                return camera
+            unusable = unusable or camera
+        raise unusable or BagError(
+            f"{self._reader.path}: no CameraInfo message can be read; give --camera-info FILE"
+        )
 
     def _first_frame_id(self) -> str:
         for raw in self._reader.messages([self._topics.image]):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
 
 from .bag import BagReader
-from .bag_topics import add_topic_arguments, choose_topics
+from .bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual
 from .errors import ConfigurationError
 from .evaluate import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .exposure_field import check_exposure
 from .exposure_fit import limit_note
+from .network import FlowDepthNetwork
 from .options import EstimatorOptions
 from .recording import BagRecording, RecordedFrame, Recording, SequenceRecording, Timing
 from .replay_output import describe, explain, write_all
@@ -78,26 +80,18 @@ def run(args: argparse.Namespace) -> int:
         if args.picture is not None and not 0 <= args.picture < recording.frame_count:
             raise ConfigurationError(f"--picture {args.picture}: give 0 to {recording.frame_count - 1}")
         network = open_network(args)
-        fitted_s = None
-        if args.fit_exposure:
-            fitted_s, interval_s = fit_to_gyro(
-                recording, network, options, _progress(recording, "fitting exposure")
+        with _new_folder(output):
+            fitted_s = _fitted(recording, network, options) if args.fit_exposure else None
+            replayed = run_all(recording, network, options, fitted_s, _progress(recording, "estimating"))
+            picture = None if args.picture is None else explain(recording, replayed, network, args.picture)
+            network.close()
+            width = network.spec.width
+            written = {"bag": not args.no_bag, "plots": not args.no_plots}
+            alignment = write_all(
+                recording, replayed, output, fitted_s=fitted_s, network_width=width, **written
             )
-            note = limit_note(fitted_s, interval_s)
-            if note:
-                print(note, file=sys.stderr)
-            print(
-                f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}"
-            )
-        replayed = run_all(recording, network, options, fitted_s, _progress(recording, "estimating"))
-        picture = None if args.picture is None else explain(recording, replayed, network, args.picture)
-        network.close()
-        output.mkdir(parents=True)
-        width = network.spec.width
-        written = {"bag": not args.no_bag, "plots": not args.no_plots}
-        alignment = write_all(recording, replayed, output, fitted_s=fitted_s, network_width=width, **written)
-        if picture is not None:
-            picture.savefig(output / "picture.png", dpi=110)
+            if picture is not None:
+                picture.savefig(output / "picture.png", dpi=110)
     finally:
         recording.close()
     if alignment is not None:
@@ -108,8 +102,53 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _new_folder(path: Path) -> Iterator[None]:
+    """A folder made before the work that fills it, and gone again where that fails before anything is written."""
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be created ({error.strerror}); choose another --output"
+        ) from error
+    try:
+        yield
+    except BaseException:
+        # Only an empty folder can be removed in this way.
+        with suppress(OSError):
+            path.rmdir()
+        raise
+
+
+def _fitted(recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions) -> float:
+    progress = _progress(recording, "fitting exposure")
+    fitted_s, interval_s = fit_to_gyro(recording, network, options, progress)
+    if note := limit_note(fitted_s, interval_s):
+        print(note, file=sys.stderr)
+    print(f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}")
+    return fitted_s
+
+
+def _check_gyro(reader: BagReader, topic: str) -> None:
+    """Raise ConfigurationError where an exposure would be fitted to what this node made of one itself."""
+    if topic.endswith(IMU_TOPIC):
+        raise ConfigurationError(
+            f"--fit-exposure needs a real Imu, and {topic} is made from the images; name another --imu-topic, or give "
+            "--exposure-s"
+        )
+    if is_virtual(reader, topic):
+        print(
+            f"{topic} states neither orientation nor acceleration: fine for a gyro; if it was made from the images, the fit "
+            "only repeats the exposure that made it",
+            file=sys.stderr,
+        )
+
+
 def open_recording(args: argparse.Namespace) -> Recording:
-    """The input as frames, whatever it is stored in. Raises BagError, SequenceError, ExposureError."""
+    """The input as frames, whatever it is stored in. Raises BagError, SequenceError, ExposureError, ConfigurationError."""
+    for name in ("readout_s", "exposure_tolerance_s"):
+        if not 0 <= (value := getattr(args, name)) <= 1:
+            raise ConfigurationError(f"--{name.replace('_', '-')} {value:g}: give 0 to 1 second")
     if args.exposure_s is not None:
         check_exposure(args.exposure_s, None)
     if (args.input / "frames.csv").is_file():
@@ -117,6 +156,8 @@ def open_recording(args: argparse.Namespace) -> Recording:
     reader = BagReader(args.input)
     try:
         topics = choose_topics(reader, args)
+        if args.fit_exposure and topics.imu:
+            _check_gyro(reader, topics.imu)
         timing = Timing(StampReference(args.stamp_reference), args.readout_s)
         return BagRecording(
             reader, topics, exposure_s=args.exposure_s, timing=timing, rectified=args.rectified

@@ -11,6 +11,7 @@ import numpy as np
 
 from .alignment import Alignment, align
 from .bag import BagMessage, BagWriter
+from .bag_topics import IMU_TOPIC, TWIST_TOPIC
 from .errors import ConfigurationError
 from .metrics import (
     EvaluatedFrames,
@@ -31,8 +32,6 @@ from .series import EstimateSeries
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-IMU_TOPIC, TWIST_TOPIC = "/blur_imu/imu", "/blur_imu/twist"
 
 
 def align_series(recording: Recording, series: EstimateSeries) -> Alignment | None:
@@ -160,7 +159,7 @@ def write_bag(recording: Recording, run: ReplayRun, path: Path) -> None:
             # A recording of an earlier run already holds topics of these names.
             if message.topic in (IMU_TOPIC, TWIST_TOPIC):
                 continue
-            writer.write(message, recording.typestore)
+            writer.write(message, recording.typestore, recording.qos.get(message.topic, ()))
             if message.topic != recording.image_topic:
                 continue
             estimate = next(estimates, None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .alignment import align
-from .errors import BlurImuError, ConfigurationError, ExposureError, ImageError
+from .errors import BlurImuError, CameraError, ConfigurationError, ExposureError, ImageError
 from .estimate import Estimate, Frame
 from .estimator import BlurImuEstimator
 from .exposure_field import check_exposure
@@ -62,7 +62,7 @@ def run_all(
                 estimates[waiting] = revised
             waiting = len(estimates)
             estimates.append(estimate)
-        except (ImageError, ExposureError) as error:
+        except (ImageError, ExposureError, CameraError) as error:
             first = first or error
             skipped[type(error).__name__] += 1
             estimates.append(None)
@@ -84,7 +84,7 @@ class _Replayer:
         self._interval = FrameInterval()
 
     def estimate(self, recorded: RecordedFrame) -> Estimate:
-        """Estimate one frame. Raises ImageError, ExposureError."""
+        """Estimate one frame. Raises ImageError, ExposureError, CameraError."""
         name, stamp = self._recording.name, recorded.stamp_ns
         if stamp is None:
             raise ImageError(f"{name}: the stamp of an image is malformed; check the driver's clock")
@@ -157,20 +157,24 @@ def _prepare(
     prepared: list[Prepared] = []
     solvers: list[SequenceSolver] = []
     camera_key: object = None
+    first: BlurImuError | None = None
     for recorded in progress(recording.frames()):
         if recorded.stamp_ns is None:
             continue
         all_stamps.append(recorded.stamp_ns)
         if (len(all_stamps) - 1) % every:
             continue
-        if recorded.camera.cache_key() != camera_key:
-            camera_key = recorded.camera.cache_key()
-            solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, options)
         try:
+            if recorded.camera.cache_key() != camera_key:
+                solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, options)
+                camera_key = recorded.camera.cache_key()
             prepared.append(solver.prepare(solver.predict(recorded.image()), for_fit=True))
-        except ImageError:
+        except (ImageError, CameraError) as error:
+            first = first or error
             continue
         solvers.append(solver)
         stamps.append(recorded.stamp_ns)
+    if first is not None and not prepared:
+        raise first
     interval_s = float(np.median(np.diff(all_stamps))) * 1e-9 if len(all_stamps) > 1 else 0.0
     return _FitFrames(np.array(stamps, dtype=np.int64), prepared, solvers, interval_s)

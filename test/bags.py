@@ -1,18 +1,34 @@
 """Small recordings in every format, written with `rosbags` alone."""
 
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 FORMATS = ("rosbag1", "sqlite3", "mcap")
 START_NS = 100_000_000_000_000_000
 INTERVAL_NS = 3_300_000
 WIDTH, HEIGHT = 64, 48
+CUSTOM = "camera_msgs/msg/Gain"
+LATCHED = Qos(
+    QosHistory.KEEP_LAST,
+    1,
+    QosReliability.RELIABLE,
+    QosDurability.TRANSIENT_LOCAL,
+    QosTime(0, 0),
+    QosTime(0, 0),
+    QosLiveliness.AUTOMATIC,
+    QosTime(0, 0),
+    False,
+)
 
 
 class Messages:
@@ -69,7 +85,8 @@ class Messages:
         header = self.header(stamp_ns, "")
         return self.make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=[status])
 
-    def imu(self, stamp_ns: int, rate: tuple[float, float, float]) -> Any:
+    def imu(self, stamp_ns: int, rate: tuple[float, float, float], *, virtual: bool = False) -> Any:
+        """A gyro's sample; virtual: with the acceleration unknown as well, as the node states it."""
         vector = lambda x, y, z: self.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)  # noqa: E731
         return self.make(
             "sensor_msgs/msg/Imu",
@@ -79,8 +96,14 @@ class Messages:
             angular_velocity=vector(*(float(x) for x in rate)),
             angular_velocity_covariance=np.zeros(9),
             linear_acceleration=vector(0.0, 0.0, 9.81),
-            linear_acceleration_covariance=np.zeros(9),
+            linear_acceleration_covariance=np.full(9, -1.0 if virtual else 0.0),
         )
+
+    def custom(self, gain: float) -> Any:
+        """A message whose type no typestore knows by itself."""
+        if CUSTOM not in self.store.types:
+            self.store.register(get_types_from_msg("float64 gain", CUSTOM))
+        return self.make(CUSTOM, gain=gain)
 
 
 class Recorder:
@@ -90,9 +113,14 @@ class Recorder:
         self.messages = Messages(ros1=kind == "rosbag1")
         self._kind = kind
         self._rows: list[tuple[int, str, Any]] = []
+        self._latched: set[str] = set()
 
     def add(self, topic: str, received_ns: int, message: Any) -> None:
         self._rows.append((received_ns, topic, message))
+
+    def latch(self, topic: str) -> None:
+        """Let a topic of a rosbag2 be offered as transient local."""
+        self._latched.add(topic)
 
     def write(self, path: Path) -> Path:
         store = self.messages.store
@@ -103,10 +131,22 @@ class Recorder:
             for received_ns, topic, message in sorted(self._rows, key=lambda row: row[0]):
                 kind = message.__msgtype__
                 if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, kind, typestore=store)
+                    qos = {"offered_qos_profiles": [LATCHED]} if topic in self._latched else {}
+                    connections[topic] = writer.add_connection(topic, kind, typestore=store, **qos)
                 data = store.serialize_ros1(message, kind) if ros1 else store.serialize_cdr(message, kind)
                 writer.write(connections[topic], received_ns, data)
         return path
+
+
+def as_humble(bag: Path) -> Path:
+    """Take the message definitions out of a sqlite3 bag: ROS 2 Humble recorded none."""
+    (file,) = bag.glob("*.db3")
+    with closing(sqlite3.connect(file)) as storage:
+        storage.executescript("DROP TABLE schema; DROP TABLE message_definitions;")
+    metadata = bag / "metadata.yaml"
+    text = re.sub(r"\n +type_description_hash: *\n.*", "", metadata.read_text())
+    metadata.write_text(text.replace("version: 9", "version: 5"))
+    return bag
 
 
 def write_bag(folder: Path, kind: str) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bags import FORMATS, write_bag
+from bags import CUSTOM, FORMATS, LATCHED, START_NS, Recorder, as_humble, write_bag
 
 from blur_imu_ros.bag import BagMessage, BagReader, BagWriter, read_imu
 from blur_imu_ros.errors import BagError
@@ -62,6 +62,50 @@ def test_copied_messages_are_unchanged(tmp_path: Path, kind: str) -> None:
         assert [(m.topic, m.type, m.received_ns, bytes(m.data)) for m in copy.messages()] == [
             (m.topic, m.type, m.received_ns, bytes(m.data)) for m in originals
         ]
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "mcap"])
+def test_what_was_latched_stays_latched(tmp_path: Path, kind: str) -> None:
+    recorder = Recorder(kind)
+    recorder.add("/imu", START_NS, recorder.messages.imu(START_NS, (0, 0, 0)))
+    recorder.latch("/imu")
+    with BagReader(recorder.write(tmp_path / "bag")) as reader, BagWriter(tmp_path / "copy") as writer:
+        for message in reader.messages():
+            writer.write(message, reader.typestore, reader.topics[message.topic].qos)
+    with BagReader(tmp_path / "copy") as copy:
+        assert copy.topics["/imu"].qos == (LATCHED,)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_type_of_its_own_is_copied_with_its_definition(tmp_path: Path, kind: str) -> None:
+    recorder = Recorder(kind)
+    recorder.add("/gain", START_NS, recorder.messages.custom(2.5))
+    bag = recorder.write(tmp_path / ("bag.bag" if kind == "rosbag1" else "bag"))
+    with BagReader(bag) as reader, BagWriter(tmp_path / "copy") as writer:
+        for message in reader.messages():
+            writer.write(message, reader.typestore)
+    with BagReader(tmp_path / "copy") as copy:
+        assert [copy.decode(message).gain for message in copy.messages()] == [2.5]
+
+
+def test_a_type_that_is_defined_nowhere_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("sqlite3")
+    for i in range(3):
+        recorder.add("/gain", START_NS + i, recorder.messages.custom(2.5))
+        recorder.add("/imu", START_NS + i, recorder.messages.imu(START_NS + i, (0, 0, 0)))
+    with (
+        BagReader(as_humble(recorder.write(tmp_path / "bag"))) as reader,
+        BagWriter(tmp_path / "copy") as writer,
+    ):
+        for message in reader.messages():
+            writer.write(message, reader.typestore)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("/gain is left out")
+    assert line.endswith(f"does not define {CUSTOM}")
+    with BagReader(tmp_path / "copy") as copy:
+        assert {name: topic.count for name, topic in copy.topics.items()} == {"/imu": 3}
 
 
 def test_the_writer_never_overwrites(tmp_path: Path) -> None:

@@ -272,6 +272,12 @@ def test_speed_writes_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (["accuracy", "nowhere"], "no such folder"),
         (["accuracy", "nowhere", "--json", "nowhere/a.json"], "its folder does not exist"),
+        (["accuracy", "nowhere", "--html", "."], ". cannot be written (Is a directory)"),
+        (["accuracy", "nowhere", "--csv", "/proc/a.csv"], "/proc/a.csv cannot be written"),
+        (["accuracy", "nowhere", "--plots", "setup.py"], "setup.py: plots cannot be written there"),
+        (["accuracy", "nowhere", "--plots", "/proc/plots"], "/proc/plots: plots cannot be written there"),
+        (["speed", "--json", "."], ". cannot be written (Is a directory)"),
+        (["speed", "--markdown", "."], ". cannot be written (Is a directory)"),
         (["speed", "--frames", "1"], "--frames must be at least 10"),
         (["speed", "--model", "nowhere.onnx"], "nowhere.onnx does not exist"),
     ],

@@ -79,6 +79,12 @@ def run(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
             2,
             "evaluate needs the Python package tqdm: pip install tqdm\n",
         ),
+        (
+            PermissionError(13, "Permission denied", "/a/b"),
+            2,
+            "error: /a/b: Permission denied; check the path",
+        ),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device; check"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

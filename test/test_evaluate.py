@@ -12,6 +12,7 @@ from onnx_models import write_model
 
 from blur_imu_ros.camera import CameraModel, CanonicalView
 from blur_imu_ros.cli import main
+from blur_imu_ros.evaluate import check_output_file
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
 from blur_imu_ros.sequence_writer import SequenceWriter
 
@@ -249,6 +250,15 @@ def test_the_published_solve_on_signed_flow(tmp_path: Path) -> None:
     assert entry["nees_coverage_95"] == {"all": None, "w": None}
 
 
+def test_an_output_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("old")
+    for path in (old, tmp_path / "new.json", None):
+        check_output_file(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert old.read_text() == "old"
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "says"),
     [
@@ -258,6 +268,8 @@ def test_the_published_solve_on_signed_flow(tmp_path: Path) -> None:
         ("no truth", [], r"truth\.csv is missing"),
         ("", ["--model", "nowhere.onnx"], r"nowhere\.onnx does not exist"),
         ("", ["--json", "nowhere/out.json"], "its folder does not exist"),
+        ("", ["--json", "/proc/out.json"], r"/proc/out\.json cannot be written .*; name another file"),
+        ("", ["--json", "."], r"\. cannot be written \(Is a directory\); name another file"),
         ("wrong size", [], "image is 160x224"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
-from bags import write_bag
+from bags import START_NS, Recorder, write_bag
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistWithCovarianceStamped
 from motion_network import CAMERA, image_of
@@ -23,6 +23,7 @@ from sensor_msgs.msg import CameraInfo, Image, Imu
 
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
+from blur_imu_ros.play import chosen_topics, open_source
 from blur_imu_ros.sequence_writer import SequenceWriter
 
 
@@ -130,6 +131,26 @@ def test_a_bag_plays_byte_for_byte(tmp_path: Path, listen, kind: str) -> None:
     assert process.communicate()[0] == "30 messages of /other\n"
     assert [bytes(data) for data in listener.heard["/other"]] == recorded
     assert not listener.heard["/camera/image_raw"]
+
+
+def test_what_the_node_published_is_played_only_when_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("mcap")
+    for topic in ("/imu", "/blur_imu/imu", "/robot/blur_imu/imu", "/my_blur_imu/imu"):
+        recorder.add(topic, START_NS, recorder.messages.imu(START_NS, (0, 0, 0)))
+    source = open_source(recorder.write(tmp_path / "bag"))
+    try:
+        assert {topic.name for topic in chosen_topics(source, None)} == {"/imu", "/my_blur_imu/imu"}
+        (line,) = capsys.readouterr().err.splitlines()
+        assert (
+            line
+            == "left out as the node's own outputs, --topics plays them: /blur_imu/imu, /robot/blur_imu/imu"
+        )
+        assert [topic.name for topic in chosen_topics(source, ["/blur_imu/imu"])] == ["/blur_imu/imu"]
+        assert not capsys.readouterr().err
+    finally:
+        source.close()
 
 
 @pytest.mark.parametrize("background", [False, True])

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bags import FORMATS, Recorder
+from bags import FORMATS, LATCHED, Recorder, as_humble
 from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_network
 
 from blur_imu_ros.bag import BagReader
@@ -31,9 +31,18 @@ def velocity(t: float) -> np.ndarray:
 
 
 def record(
-    path: Path, kind: str, *, frames: int = 90, exposure: bool = True, imu: bool = True, info: bool = True
+    path: Path,
+    kind: str,
+    *,
+    frames: int = 90,
+    exposure: bool = True,
+    imu: bool = True,
+    info: bool = True,
+    virtual: str = "",
+    focal: float = FOCAL,
 ) -> Path:
-    """A camera stamped at the start of the exposure, and a gyro whose clock is OFFSET_S ahead."""
+    """A camera stamped at the start of the exposure, and a gyro whose clock is OFFSET_S ahead; virtual: topic of an Imu that states no
+    acceleration."""
     recorder = Recorder(kind)
     make = recorder.messages
     for i in range(frames):
@@ -41,9 +50,12 @@ def record(
         motion = velocity((start - START_NS) * 1e-9 + EXPOSURE_S / 2) * EXPOSURE_S
         recorder.add("/cam/image_raw", start + 10_000, make.image(start, image_of(motion)))
         if info:
-            recorder.add("/cam/camera_info", start + 10_000, make.camera_info(start, WIDTH, HEIGHT, FOCAL))
+            recorder.add("/cam/camera_info", start + 10_000, make.camera_info(start, WIDTH, HEIGHT, focal))
         if exposure:
             recorder.add("/cam/exposure", start + 9_000, make.exposure(start, EXPOSURE_S * 1e6))
+        if virtual:
+            rates = motion[:3] / EXPOSURE_S * 0.5
+            recorder.add(virtual, start + 40_000, make.imu(start, tuple(rates), virtual=True))
     if imu:
         for i in range(-20, frames * 7 + 20):
             t = i * INTERVAL_NS // 7
@@ -120,6 +132,48 @@ def test_an_unknown_exposure_is_fitted_to_the_gyro(
     assert metrics["exposure_s"]["fitted"] == pytest.approx(metrics["exposure_s"]["median"])
 
 
+def test_the_real_imu_is_taken_and_not_one_made_from_images(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = record(tmp_path / "walk", "mcap", exposure=False, virtual="/robot/imu")
+    output = replay(bag, model, "--fit-exposure", "--no-bag", "--no-plots")
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["alignment"]["gyro"] == "/imu/data (imu_link)"
+    assert metrics["exposure_s"]["fitted"] == pytest.approx(EXPOSURE_S, rel=0.03)
+    assert "no real Imu, --imu-topic takes it all the same: /robot/imu" in capsys.readouterr().err
+
+
+def test_an_imu_without_acceleration_may_be_named(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gyro alone looks like this; whoever names one knows."""
+    bag = record(tmp_path / "walk", "mcap", exposure=False, imu=False, virtual="/robot/imu")
+    output = replay(bag, model, "--fit-exposure", "--imu-topic", "/robot/imu", "--no-bag", "--no-plots")
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["alignment"]["gyro"] == "/robot/imu (imu_link)"
+    assert "/robot/imu states neither orientation nor acceleration" in capsys.readouterr().err
+
+
+def test_a_bag_of_humble_with_a_type_of_its_own(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("sqlite3")
+    make = recorder.messages
+    for i in range(6):
+        stamp = START_NS + i * INTERVAL_NS
+        recorder.add("/cam/image_raw", stamp, make.image(stamp, image_of(velocity(i * 0.03) * EXPOSURE_S)))
+        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+        recorder.add("/cam/gain", stamp, make.custom(2.0))
+    recorder.latch("/cam/camera_info")
+    bag = as_humble(recorder.write(tmp_path / "walk"))
+    output = replay(bag, model, "--exposure-s", "0.012", "--no-plots")
+    assert f"/cam/gain is left out of {output / 'bag'}" in capsys.readouterr().err
+    with BagReader(output / "bag") as reader:
+        assert "/cam/gain" not in reader.topics
+        assert reader.topics["/cam/camera_info"].qos == (LATCHED,)
+        assert reader.topics["/blur_imu/imu"].count == 6
+
+
 def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -> None:
     with SequenceWriter(tmp_path / "walk", CAMERA) as writer:
         for i in range(60):
@@ -136,9 +190,7 @@ def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -
         assert reader.topics["/truth/twist"].count == 60
         # The recording of a replay is itself a recording to replay.
     again = ["replay", str(output / "bag"), "--model", str(model), "--output", str(tmp_path / "again")]
-    assert (
-        main([*again, *NO_PRIOR, "--stamp-reference", "frame_middle", "--imu-topic", "", "--no-plots"]) == 0
-    )
+    assert main([*again, *NO_PRIOR, "--stamp-reference", "frame_middle", "--no-plots"]) == 0
     first = (output / "estimates.csv").read_text()
     assert (tmp_path / "again" / "estimates.csv").read_text() == first
 
@@ -160,6 +212,26 @@ def test_unusable_frames_are_skipped_and_counted(
     metrics = json.loads((output / "metrics.json").read_text())
     assert (metrics["estimates"], metrics["skipped"]) == (4, {"ImageError": 2})
     assert "2 frames skipped: ImageError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("bad", [0, 3])
+@pytest.mark.parametrize("arguments", [("--exposure-s", "0.012"), ("--fit-exposure",)])
+def test_one_bad_camera_info_costs_one_frame(
+    tmp_path: Path, model: Path, bad: int, arguments: tuple[str, ...]
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for i in range(60):
+        stamp = START_NS + i * INTERVAL_NS
+        twist = velocity(i * INTERVAL_NS * 1e-9 + EXPOSURE_S / 2)
+        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL * (i != bad)))
+        recorder.add("/cam/image_raw", stamp + 1, make.image(stamp, image_of(twist * EXPOSURE_S)))
+        for k in range(7):
+            t = stamp + k * INTERVAL_NS // 7
+            recorder.add("/imu/data", t, make.imu(t, tuple(velocity((t - START_NS) * 1e-9)[:3])))
+    output = replay(recorder.write(tmp_path / "walk"), model, *arguments, "--no-bag", "--no-plots")
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert (metrics["estimates"], metrics["skipped"]) == (59, {"CameraError": 1})
 
 
 @pytest.mark.parametrize("bad", [0.0, -5.0, float("nan")])
@@ -190,6 +262,26 @@ def test_one_bad_exposure_or_stamp_costs_one_frame(tmp_path: Path, model: Path, 
         ({"exposure": False}, ["--exposure-s", "0"], "exposure time is 0 s"),
         ({"exposure": False}, ["--exposure-s", "-1"], "exposure time is -1 s"),
         ({"exposure": False}, ["--exposure-s", "0.5"], "longer than the frame interval"),
+        (
+            {"exposure": False, "virtual": "/robot/blur_imu/imu"},
+            ["--fit-exposure", "--imu-topic", "/robot/blur_imu/imu"],
+            "--fit-exposure needs a real Imu, and /robot/blur_imu/imu is made from the images",
+        ),
+        (
+            {"exposure": False, "imu": False, "virtual": "/robot/imu"},
+            ["--fit-exposure"],
+            "needs a real Imu in",
+        ),
+        ({"focal": 0.0}, [], "focal length fx is 0 px.*; or give --camera-info FILE"),
+        ({}, ["--readout-s", "nan"], "--readout-s nan: give 0 to 1 second"),
+        ({}, ["--readout-s", "-0.1"], "--readout-s -0.1: give 0 to 1 second"),
+        ({}, ["--exposure-tolerance-s", "nan"], "--exposure-tolerance-s nan: give 0 to 1 second"),
+        ({}, ["--exposure-tolerance-s", "-1"], "--exposure-tolerance-s -1: give 0 to 1 second"),
+        (
+            {},
+            ["--output", "/proc/nothere/x"],
+            "/proc/nothere/x cannot be created .*; choose another --output",
+        ),
         ({"info": False}, [], "holds no CameraInfo; give the calibration with --camera-info"),
         ({"frames": 0}, [], "holds no images"),
         ({}, ["--image-topic", "/imu/data"], "--image-topic /imu/data is a sensor_msgs/msg/Imu"),

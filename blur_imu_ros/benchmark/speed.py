@@ -17,6 +17,7 @@ import onnxruntime
 from tqdm import tqdm
 
 from ..errors import BlurImuError, ConfigurationError
+from ..evaluate import check_output_file
 from ..models import SIZES as MODEL_SIZES
 from ..models import find_model
 from ..network import Provider
@@ -66,8 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write; returns the exit code."""
     for path in (args.json, args.markdown):
-        if path and not path.resolve().parent.is_dir():
-            raise ConfigurationError(f"{path}: its folder does not exist; create it first")
+        check_output_file(path)
     if args.frames < 10 or args.threads < 0:
         raise ConfigurationError("--frames must be at least 10, and --threads at least 0")
     workload = Workload.of_sequence(Sequence.load(args.sequence)) if args.sequence else Workload.synthetic()

@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..evaluate import check_output_file
 from .charts import Drawing
 from .html import write_html
 from .markdown import write_section
@@ -38,9 +40,23 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_outputs(args: argparse.Namespace) -> None:
     """Raise ConfigurationError for an output that could not be written, before anything is measured."""
-    for path in (args.json, args.csv, args.html, args.markdown, args.plots):
-        if path and not path.resolve().parent.is_dir():
-            raise ConfigurationError(f"{path}: its folder does not exist; create it first")
+    for path in (args.json, args.csv, args.html, args.markdown):
+        check_output_file(path)
+    if args.plots:
+        _check_plots(args.plots)
+
+
+def _check_plots(folder: Path) -> None:
+    new = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: plots cannot be written there ({error.strerror}); name another folder"
+        ) from error
+    if new:
+        folder.rmdir()
 
 
 def write_outputs(
