@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from .bag import BagReader
 from .bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual
+from .command_arguments import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .errors import ConfigurationError
-from .evaluate import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .exposure_field import check_exposure
 from .exposure_fit import limit_note
 from .network import FlowDepthNetwork

@@ -26,6 +26,7 @@ from .options import EstimatorOptions
 from .plots import Reference, draw_all, draw_picture
 from .recording import Recording
 from .replay_run import ReplayRun
+from .rigid_motion import quaternion
 from .ros_types import IMU, TWIST, MessageFactory
 from .sequence_solver import REPORT_WIDTH, SequenceSolver, Solver
 from .series import EstimateSeries
@@ -52,21 +53,6 @@ def describe(alignment: Alignment, label: str) -> str:
         f"rotation gyro to camera (x y z w) {x:.4f} {y:.4f} {z:.4f} {w:.4f} "
         f"+- {np.degrees(alignment.rotation_sigma_rad):.1f} deg; correlation {alignment.correlation:.3f}"
     )
-
-
-def quaternion(rotation: np.ndarray) -> np.ndarray:
-    """Unit quaternion (x, y, z, w), w >= 0, of a rotation matrix: the eigenvector that survives rounding anywhere."""
-    r = rotation
-    symmetric = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
-            [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
-            [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], np.trace(r)],
-        ]
-    )
-    vector = np.linalg.eigh(symmetric)[1][:, -1]
-    return vector * (1 if vector[3] >= 0 else -1)
 
 
 def reference(recording: Recording, series: EstimateSeries, alignment: Alignment | None) -> Reference | None:

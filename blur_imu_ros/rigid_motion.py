@@ -34,6 +34,21 @@ def rotations(quaternions: Array) -> Array:
     return np.moveaxis(np.array(rows), 2, 0)
 
 
+def quaternion(rotation: Array) -> Array:
+    """Unit quaternion [4] (x, y, z, w), w >= 0, of a rotation [3, 3]: the eigenvector that survives rounding anywhere."""
+    r = rotation
+    symmetric = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
+            [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
+            [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], np.trace(r)],
+        ]
+    )
+    vector = np.linalg.eigh(symmetric)[1][:, -1]
+    return vector * (1 if vector[3] >= 0 else -1)
+
+
 def reproject(
     x: Array, y: Array, focal_px: float, inverse_depth: Array, twist: Array, interval_s: float
 ) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .evaluate import add_network_arguments
+from .command_arguments import add_network_arguments
 from .network import FlowDepthNetwork, Provider
 from .providers import engine_cache_directory
 

@@ -12,7 +12,7 @@ from onnx_models import write_model
 
 from blur_imu_ros.camera import CameraModel, CanonicalView
 from blur_imu_ros.cli import main
-from blur_imu_ros.evaluate import check_output_file
+from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
 from blur_imu_ros.sequence_writer import SequenceWriter
 

@@ -13,7 +13,7 @@ from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_
 
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
-from blur_imu_ros.replay_output import quaternion
+from blur_imu_ros.rigid_motion import quaternion
 from blur_imu_ros.sequence_writer import SequenceWriter
 from blur_imu_ros.timing import stamp_ns
 
@@ -41,8 +41,8 @@ def record(
     virtual: str = "",
     focal: float = FOCAL,
 ) -> Path:
-    """A camera stamped at the start of the exposure, and a gyro whose clock is OFFSET_S ahead; virtual: topic of an Imu that states no
-    acceleration."""
+    """A camera stamped at the start of the exposure, and a gyro whose clock is OFFSET_S ahead; virtual: topic of an Imu that
+    states no acceleration."""
     recorder = Recorder(kind)
     make = recorder.messages
     for i in range(frames):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..command_arguments import add_network_arguments, open_network
 from ..errors import ConfigurationError
-from ..evaluate import add_network_arguments, open_network
 from ..evaluation import EvaluationOptions, evaluate_sequence
 from ..metrics import EvaluatedFrames
 from ..network import FlowDepthNetwork

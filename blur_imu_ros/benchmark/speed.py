@@ -16,8 +16,8 @@ from typing import Any
 import onnxruntime
 from tqdm import tqdm
 
+from ..command_arguments import check_output_file
 from ..errors import BlurImuError, ConfigurationError
-from ..evaluate import check_output_file
 from ..models import SIZES as MODEL_SIZES
 from ..models import find_model
 from ..network import Provider

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..csv_rows import nanoseconds
 from ..errors import SequenceError
-from ..rigid_motion import rotations
+from ..rigid_motion import quaternion, rotations
 
 NEIGHBOUR_INTERVALS = 1.5
 """Poses further apart than this many frame intervals are not neighbours."""
@@ -120,7 +120,7 @@ def write_tum(trajectory: Trajectory, path: Path) -> None:
     rows = zip(trajectory.stamps_ns.tolist(), trajectory.position, trajectory.rotation, strict=True)
     lines = [
         f"{stamp // 10**9}.{stamp % 10**9:09d} "
-        + " ".join(f"{x:.9g}" for x in (*position, *_quaternion(rotation)))
+        + " ".join(f"{x:.9g}" for x in (*position, *quaternion(rotation)))
         for stamp, position, rotation in rows
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -134,11 +134,3 @@ def _pose_of_frame(trajectory: Trajectory, stamps_ns: np.ndarray) -> np.ndarray:
     distance = np.abs(trajectory.stamps_ns[pair] - stamps_ns)
     nearest = np.take_along_axis(pair, distance.argmin(axis=0)[None], axis=0)[0]
     return np.where(distance.min(axis=0) <= reach_ns, nearest, -1)
-
-
-def _quaternion(rotation: np.ndarray) -> np.ndarray:
-    """Quaternion [4] (x, y, z, w) of a rotation [3, 3]."""
-    turn = cv2.Rodrigues(rotation)[0].ravel()
-    angle = float(np.linalg.norm(turn))
-    axis = turn / angle if angle > 0 else turn
-    return np.append(np.sin(angle / 2) * axis, np.cos(angle / 2))

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from ..command_arguments import check_output_file
 from ..errors import ConfigurationError
-from ..evaluate import check_output_file
 from .charts import Drawing
 from .html import write_html
 from .markdown import write_section

@@ -1,0 +1,63 @@
+"""Arguments that several commands share: the network, what is known of a camera's speed, and files to write."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from .errors import ConfigurationError
+from .network import FlowDepthNetwork, Provider
+from .velocity import SolverOptions
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that choose and run the network, shared by all commands that load one."""
+    parser.add_argument(
+        "--model", default="auto", help="small, large, a name, or the path of an ONNX file (default auto)"
+    )
+    parser.add_argument(
+        "--provider", choices=[p.value for p in Provider], default="auto", help="default auto"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default 0: all)")
+
+
+def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for what is known of a camera's speed beforehand: the node's parameters of the same names."""
+    for name, unit, axis in (
+        ("prior_angular_rad_s", "RAD_S", "angular"),
+        ("prior_linear_m_s", "M_S", "linear"),
+    ):
+        default = getattr(SolverOptions, name)
+        text = f"usual {axis} speed per axis, sigma of the prior (default {default:g}; inf: no prior)"
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=float, default=default, metavar=unit, help=text)
+
+
+def chosen_priors(args: argparse.Namespace) -> SolverOptions:
+    """The solve with the priors that `add_prior_arguments` asked for. Raises ConfigurationError for those that are none."""
+    return SolverOptions(prior_angular_rad_s=args.prior_angular_rad_s, prior_linear_m_s=args.prior_linear_m_s)
+
+
+def open_network(args: argparse.Namespace) -> FlowDepthNetwork:
+    """The network that `add_network_arguments` chose; says on stderr what it runs on and which defaults apply."""
+    network = FlowDepthNetwork(args.model, provider=Provider(args.provider), threads=args.threads)
+    for line in (f"model {network.spec.name}: {network.provider_message}", *network.spec.notes):
+        print(line, file=sys.stderr)
+    return network
+
+
+def check_output_file(path: Path | None) -> None:
+    """Raise ConfigurationError for a file that could not be written, before anything is measured."""
+    if path is None:
+        return
+    if not path.resolve().parent.is_dir():
+        raise ConfigurationError(f"{path}: its folder does not exist; create it first")
+    new = not os.path.lexists(path)
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from error
+    if new:
+        path.unlink()
