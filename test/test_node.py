@@ -336,6 +336,15 @@ def test_two_cameras_in_two_namespaces(model, tmp_path):
             rig.close()
 
 
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_rectified_topic_that_would_be_undistorted_again_is_told(rig, start, rectified):
+    remap = ("-r", "image:=/camera/image_rect_color")
+    node = start(active=False, arguments=remap, image_is_rectified=rectified)
+    rig.wait_for_status(lambda status: "no image for" in status.message)
+    assert ("/camera/image_rect_color looks rectified" in node.log) is not rectified
+    assert "no image for" in node.log
+
+
 def test_bad_models_leave_a_node_that_says_so(rig, start, tmp_path):
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"not a network" * 100)
