@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from .exposure_field import ExposureField
 from .timing import stamp_ns
 
 CACHED_READINGS = 60
+# A camera that has stated no exposure for so long is not there any more; so many are listed by name.
+SILENT_S, LISTED = 10.0, 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class ExposureFilter(SimpleFilter):
         super().__init__()
         self._field = field
         self._refuse = refuse
-        self._statuses: set[str] = set()
+        self._heard_s: dict[str, float] = {}
         source.registerCallback(self._convert)
 
     def _convert(self, message: Any) -> None:
@@ -51,12 +54,15 @@ class ExposureFilter(SimpleFilter):
         self.signalMessage(ExposureReading(message.header, exposure_s))
 
     def _check_source(self, message: Any) -> None:
-        """Raise ConfigurationError once several cameras state exposures in the same topic: none of them is surely this one's."""
-        self._statuses |= self._field.stated_by(message)
-        if len(self._statuses) > 1:
-            names = ", ".join(f"'{name}'" for name in sorted(self._statuses))
+        """Raise ConfigurationError while several cameras state exposures in one topic: none of them is surely this one's."""
+        now_s = time.monotonic()
+        self._heard_s |= dict.fromkeys(self._field.stated_by(message), now_s)
+        names = sorted(name for name, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S)
+        self._heard_s = {name: self._heard_s[name] for name in names}
+        if len(names) > 1:
+            listed = ", ".join(f"'{name}'" for name in names[:LISTED])
             raise ConfigurationError(
-                f"several cameras state an exposure in one topic ({names}); set exposure_source to the name or hardware_id "
+                f"several cameras state an exposure in one topic ({listed}); set exposure_source to the name or hardware_id "
                 "of this one"
             )
 

@@ -89,6 +89,19 @@ def test_one_camera_never_takes_the_exposure_of_another(source):
         assert "'left', 'right'" in str(refused[0])
 
 
+def test_a_camera_that_fell_silent_is_in_nobodys_way(monkeypatch):
+    clock, refused = SimpleNamespace(now_s=100.0), []
+    monkeypatch.setattr("blur_imu_ros.exposure.time.monotonic", lambda: clock.now_s)
+    topic = ExposureTopic(driver := SimpleFilter(), CAMERA_ROS, refused.append)
+    for index, (name, clock.now_s) in enumerate(
+        (("left", 100.0), ("right", 101.0), ("left", 109.0), ("left", 112.0))
+    ):
+        status = camera_status(name, 1_000 * (index + 1))
+        driver.signalMessage(DiagnosticArray(header=header(STAMP_NS + index), status=[status]))
+    assert len(refused) == 2
+    assert topic.find(STAMP_NS + 3, 0) == pytest.approx(0.004)
+
+
 def test_a_wrong_field_or_value_is_named():
     with pytest.raises(ExposureError, match=r"no field 'exposure\.time'.*exposure_field"):
         ExposureField("exposure.time", "", ExposureUnit.SECONDS).read(flir(1))
