@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,9 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
         "--exposure-key", metavar="KEY", default="", help="key inside a JSON or key-value field"
     )
     group.add_argument(
+        "--exposure-source", metavar="NAME", help="of diagnostics: name or hardware_id of the camera's status"
+    )
+    group.add_argument(
         "--exposure-unit", choices=[u.value for u in ExposureUnit], default="us", help="default us"
     )
     group.add_argument(
@@ -80,6 +83,8 @@ def choose_topics(reader: BagReader, args: argparse.Namespace) -> BagTopics:
     camera_info = None if args.camera_info else _camera_info_topic(reader, args.camera_info_topic, image)
     imu = None if args.imu_topic == "" else _imu_topic(reader, args.imu_topic)
     exposure = _exposure_source(reader, args, image)
+    if exposure and args.exposure_source:
+        exposure = replace(exposure, field=replace(exposure.field, source=args.exposure_source))
     return BagTopics(image, camera_info, args.camera_info, imu, exposure, args.exposure_tolerance_s)
 
 

@@ -13,12 +13,12 @@ from rclpy.clock import ClockType
 from rclpy.time import Time
 
 from .errors import BlurImuError, ConfigurationError
-from .exposure_field import ExposureField
+from .exposure_field import ExposureField, check_one_source
 from .timing import stamp_ns
 
 CACHED_READINGS = 60
-# A camera that has stated no exposure for so long is not there any more; so many are listed by name.
-SILENT_S, LISTED = 10.0, 4
+# A camera that has stated no exposure for so long is not there any more.
+SILENT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,12 @@ class ExposureFilter(SimpleFilter):
         self.signalMessage(ExposureReading(message.header, exposure_s))
 
     def _check_source(self, message: Any) -> None:
-        """Raise ConfigurationError while several cameras state exposures in one topic: none of them is surely this one's."""
         now_s = time.monotonic()
         self._heard_s |= dict.fromkeys(self._field.stated_by(message), now_s)
-        names = sorted(name for name, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S)
-        self._heard_s = {name: self._heard_s[name] for name in names}
-        if len(names) > 1:
-            listed = ", ".join(f"'{name}'" for name in names[:LISTED])
-            raise ConfigurationError(
-                f"several cameras state an exposure in one topic ({listed}); set exposure_source to the name or hardware_id "
-                "of this one"
-            )
+        self._heard_s = {
+            name: heard_s for name, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S
+        }
+        check_one_source(self._heard_s)
 
 
 class ExposureTopic:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .errors import ExposureError
+from .errors import ConfigurationError, ExposureError
 
 LONGEST_EXPOSURE_S = 10.0
+LISTED = 4
 
 
 class ExposureUnit(Enum):
@@ -50,6 +52,16 @@ def check_exposure(exposure_s: float, frame_interval_s: float | None) -> None:
         )
 
 
+def check_one_source(names: Collection[str]) -> None:
+    """Raise ConfigurationError where several cameras state exposures in one topic: none of them is surely this one's."""
+    if len(names) > 1:
+        listed = ", ".join(f"'{name}'" for name in sorted(names)[:LISTED])
+        raise ConfigurationError(
+            f"several cameras state an exposure in one topic ({listed}); give the name or hardware_id of this one as "
+            "exposure_source"
+        )
+
+
 @dataclass(frozen=True)
 class ExposureField:
     """Where a message states the exposure: a dotted field path, and a key where the field is JSON or key-values; of diagnostics,
@@ -79,8 +91,8 @@ class ExposureField:
             ) from error
 
     def stated_by(self, message: Any) -> set[str]:
-        """Names of the diagnostic statuses that state this exposure; empty for other messages."""
-        return set(self._stated(message)) if self._in_diagnostics(message) else set()
+        """Names of the diagnostic statuses that state this exposure; empty for other messages, and where one was chosen."""
+        return set() if self.source or not self._in_diagnostics(message) else set(self._stated(message))
 
     def _in_diagnostics(self, message: Any) -> bool:
         return hasattr(message, "status") and self.path in ("", "status")

@@ -16,6 +16,7 @@ from .bag import BagMessage, BagReader, read_imu
 from .bag_topics import BagTopics
 from .camera import CameraModel
 from .errors import BagError, CameraError, ExposureError
+from .exposure_field import check_one_source
 from .gyro import Gyro
 from .image_message import decode_compressed, decode_image
 from .ros_types import COMPRESSED_IMAGE, MessageFactory
@@ -196,8 +197,11 @@ class BagRecording:
             return {}
         found: dict[int, float] = {}
         unreadable: ExposureError | None = None
+        cameras: set[str] = set()
         for raw in self._reader.messages([source.topic]):
             message = self._reader.decode(raw)
+            cameras |= source.field.stated_by(message)
+            check_one_source(cameras)
             try:
                 exposure_s = source.field.read(message)
             except ExposureError as error:

@@ -77,10 +77,10 @@ class Messages:
             **{name if self.ros1 else name.lower(): value for name, value in matrices.items()},
         )
 
-    def exposure(self, stamp_ns: int, exposure_us: float) -> Any:
+    def exposure(self, stamp_ns: int, exposure_us: float, camera: str = "camera") -> Any:
         """An exposure time as camera_ros states it."""
         value = self.make("diagnostic_msgs/msg/KeyValue", key="ExposureTime", value=str(exposure_us))
-        fields = {"level": 0, "name": "camera", "message": "", "hardware_id": "", "values": [value]}
+        fields = {"level": 0, "name": camera, "message": "", "hardware_id": "", "values": [value]}
         status = self.make("diagnostic_msgs/msg/DiagnosticStatus", **fields)
         header = self.header(stamp_ns, "")
         return self.make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=[status])

@@ -154,6 +154,26 @@ def test_an_imu_without_acceleration_may_be_named(
     assert "/robot/imu states neither orientation nor acceleration" in capsys.readouterr().err
 
 
+def test_of_two_cameras_in_one_topic_none_is_guessed(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for i in range(6):
+        stamp = START_NS + i * INTERVAL_NS
+        recorder.add("/cam/image_raw", stamp, make.image(stamp, image_of(velocity(i * 0.03) * EXPOSURE_S)))
+        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+        for name, exposure_s in (("left", EXPOSURE_S / 8), ("right", EXPOSURE_S)):
+            recorder.add("/diagnostics", stamp, make.exposure(stamp, exposure_s * 1e6, name))
+    bag = recorder.write(tmp_path / "walk")
+    assert main(["replay", str(bag), "--model", str(model), "--output", str(tmp_path / "out")]) == 2
+    assert "('left', 'right')" in capsys.readouterr().err
+    output = replay(bag, model, "--exposure-source", "right", "--no-bag", "--no-plots")
+    assert json.loads((output / "metrics.json").read_text())["exposure_s"]["median"] == pytest.approx(
+        EXPOSURE_S
+    )
+
+
 def test_a_bag_of_humble_with_a_type_of_its_own(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
