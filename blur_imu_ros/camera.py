@@ -25,7 +25,7 @@ class CanonicalView:
     focal length `focal_px` both ways: the canonical one, or a longer f' where the camera sees less than the
     canonical view, so that its picture still fills the network's input. Depth learnt at the canonical focal
     is then `depth_scale` = f'/canonical times too small. Flow in the view is solved with f'. Build anew only
-    when `camera.cache_key()` changes.
+    when a camera no longer `resembles` this one.
     """
 
     def __init__(self, camera: CameraModel, width: int, height: int, focal_px: float) -> None:

@@ -123,8 +123,8 @@ class CameraModel:
         return (self.width, self.height, self.matrix.tobytes(), self.distortion, self.model)
 
     def resembles(self, other: "CameraModel") -> bool:
-        """Whether no pixel of the other camera looks elsewhere by more than a thousandth of the image's width: an autofocus or an
-        online calibration moves intrinsics by less from frame to frame."""
+        """Whether the intrinsics differ by no more than SAME_CAMERA, as those of one camera do that an autofocus or an online
+        calibration moves a little from frame to frame."""
         kinds = [(c.width, c.height, c.model, len(c.distortion)) for c in (self, other)]
         if kinds[0] != kinds[1]:
             return False

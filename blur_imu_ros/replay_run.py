@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .alignment import align
+from .camera import CameraModel
 from .errors import BlurImuError, CameraError, ConfigurationError, ExposureError, ImageError
 from .estimate import Estimate, Frame
 from .estimator import BlurImuEstimator
@@ -156,7 +157,7 @@ def _prepare(
     all_stamps: list[int] = []
     prepared: list[Prepared] = []
     solvers: list[SequenceSolver] = []
-    camera_key: object = None
+    camera: CameraModel | None = None
     first: BlurImuError | None = None
     for recorded in progress(recording.frames()):
         if recorded.stamp_ns is None:
@@ -165,9 +166,9 @@ def _prepare(
         if (len(all_stamps) - 1) % every:
             continue
         try:
-            if recorded.camera.cache_key() != camera_key:
+            if camera is None or not recorded.camera.resembles(camera):
                 solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, options)
-                camera_key = recorded.camera.cache_key()
+                camera = recorded.camera
             prepared.append(solver.prepare(solver.predict(recorded.image()), for_fit=True))
         except (ImageError, CameraError) as error:
             first = first or error

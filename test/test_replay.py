@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -154,17 +155,23 @@ def test_an_imu_without_acceleration_may_be_named(
     assert "/robot/imu states neither orientation nor acceleration" in capsys.readouterr().err
 
 
-def test_of_two_cameras_in_one_topic_none_is_guessed(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recorder = Recorder("mcap")
+def six_frames(kind: str) -> Iterator[tuple[Recorder, int]]:
+    """A recorder, and the stamp, of each of six frames once its image and CameraInfo are in it."""
+    recorder = Recorder(kind)
     make = recorder.messages
     for i in range(6):
         stamp = START_NS + i * INTERVAL_NS
         recorder.add("/cam/image_raw", stamp, make.image(stamp, image_of(velocity(i * 0.03) * EXPOSURE_S)))
         recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+        yield recorder, stamp
+
+
+def test_of_two_cameras_in_one_topic_none_is_guessed(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for recorder, stamp in six_frames("mcap"):
         for name, exposure_s in (("left", EXPOSURE_S / 8), ("right", EXPOSURE_S)):
-            recorder.add("/diagnostics", stamp, make.exposure(stamp, exposure_s * 1e6, name))
+            recorder.add("/diagnostics", stamp, recorder.messages.exposure(stamp, exposure_s * 1e6, name))
     bag = recorder.write(tmp_path / "walk")
     assert main(["replay", str(bag), "--model", str(model), "--output", str(tmp_path / "out")]) == 2
     assert "('left', 'right')" in capsys.readouterr().err
@@ -177,13 +184,8 @@ def test_of_two_cameras_in_one_topic_none_is_guessed(
 def test_a_bag_of_humble_with_a_type_of_its_own(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder = Recorder("sqlite3")
-    make = recorder.messages
-    for i in range(6):
-        stamp = START_NS + i * INTERVAL_NS
-        recorder.add("/cam/image_raw", stamp, make.image(stamp, image_of(velocity(i * 0.03) * EXPOSURE_S)))
-        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
-        recorder.add("/cam/gain", stamp, make.custom(2.0))
+    for recorder, stamp in six_frames("sqlite3"):
+        recorder.add("/cam/gain", stamp, recorder.messages.custom(2.0))
     recorder.latch("/cam/camera_info")
     bag = as_humble(recorder.write(tmp_path / "walk"))
     output = replay(bag, model, "--exposure-s", "0.012", "--no-plots")

@@ -37,15 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
     with SequenceWriter(
         arguments.out, frames[0].camera, truth_sigma=TRUTH_SIGMA, image_suffix=".jpg"
     ) as writer:
+        known = 0
         for number, frame in enumerate(frames):
             assert frame.stamp_s is not None
+            twist = path.velocity(frame.stamp_s)
+            known += bool(np.isfinite(twist).all())
             kept = number % arguments.depth_every == 0
             writer.add(
                 round(frame.stamp_s * 1e9),
                 read_image(frame.image),
                 depth_m=read_depth_m(frame.depth, recording.depth_per_metre) if kept else None,
-                twist=path.velocity(frame.stamp_s),
+                twist=twist,
             )
-    known = sum(bool(np.isfinite(path.velocity(frame.stamp_s or 0.0)).all()) for frame in frames)
     print(f"{arguments.out}: {len(frames)} frames, {known} of known velocity")
     return 0
