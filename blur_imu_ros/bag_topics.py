@@ -10,20 +10,12 @@ from typing import Any
 
 from .bag import BagReader, BagTopic
 from .errors import BagError, ConfigurationError
-from .exposure_field import ExposureField, ExposureUnit
+from .exposure_field import DRIVERS, ExposureField, ExposureUnit, exposure_field
 from .ros_types import CAMERA_INFO, COMPRESSED_IMAGE, DIAGNOSTICS, IMAGE, IMU
 
 IMU_TOPIC, TWIST_TOPIC = "/blur_imu/imu", "/blur_imu/twist"
 OWN_TOPICS = (IMU_TOPIC, TWIST_TOPIC, "/blur_imu/debug_image")
 """What the node publishes, by the name that it ships with, below any namespace."""
-
-KNOWN_EXPOSURES = {
-    "flir_camera_msgs/msg/ImageMetaData": ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS),
-    "realsense2_camera_msgs/msg/Metadata": ExposureField(
-        "json_data", "actual_exposure", ExposureUnit.MICROSECONDS
-    ),
-    DIAGNOSTICS: ExposureField("status", "ExposureTime", ExposureUnit.MICROSECONDS),
-}
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,10 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
         "--exposure-source", metavar="NAME", help="of diagnostics: name or hardware_id of the camera's status"
     )
     group.add_argument(
-        "--exposure-unit", choices=[u.value for u in ExposureUnit], default="us", help="default us"
+        "--exposure-unit",
+        choices=[u.value for u in ExposureUnit],
+        default="us",
+        help="of that field or key (default us)",
     )
     group.add_argument(
         "--exposure-tolerance-s",
@@ -127,21 +122,13 @@ def _camera_info_topic(reader: BagReader, name: str | None, image: str) -> str:
 
 
 def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) -> ExposureSource | None:
-    if args.exposure_field is not None or args.exposure_key:
-        if not args.exposure_topic:
-            raise ConfigurationError("--exposure-field and --exposure-key need --exposure-topic")
-        topic = _named(reader, args.exposure_topic, (), "--exposure-topic")
-        field = ExposureField(
-            args.exposure_field or "status", args.exposure_key, ExposureUnit(args.exposure_unit)
-        )
-        return ExposureSource(topic, field)
+    path, key, unit = args.exposure_field or "", args.exposure_key, ExposureUnit(args.exposure_unit)
     if args.exposure_topic:
         topic = _named(reader, args.exposure_topic, (), "--exposure-topic")
-        kind = reader.topics[topic].type
-        if kind not in KNOWN_EXPOSURES:
-            raise ConfigurationError(f"{topic} is a {kind}; say where its exposure is with --exposure-field")
-        return ExposureSource(topic, KNOWN_EXPOSURES[kind])
-    known = reader.topics_of(*KNOWN_EXPOSURES)
+        return ExposureSource(topic, exposure_field(reader.topics[topic].type, path, key, unit))
+    if path or key:
+        raise ConfigurationError("--exposure-field and --exposure-key need --exposure-topic")
+    known = reader.topics_of(*DRIVERS)
     beside = [t for t in known if t.name.rsplit("/", 1)[0] == _base(image).rsplit("/", 1)[0]]
     candidates = beside or [t for t in known if t.type != DIAGNOSTICS] or known
     stating = candidates if len(candidates) == 1 else [t for t in candidates if _states(reader, t)]
@@ -149,13 +136,13 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
         raise BagError(
             f"{reader.path}: several topics state an exposure; choose one with --exposure-topic: {_listing(stating)}"
         )
-    return ExposureSource(stating[0].name, KNOWN_EXPOSURES[stating[0].type]) if stating else None
+    return ExposureSource(stating[0].name, DRIVERS[stating[0].type]) if stating else None
 
 
 def _states(reader: BagReader, topic: BagTopic) -> bool:
     """Whether one of the first messages of a topic states an exposure."""
     for i, raw in enumerate(reader.messages([topic.name])):
-        if KNOWN_EXPOSURES[topic.type].read(reader.decode(raw)) is not None:
+        if DRIVERS[topic.type].read(reader.decode(raw)) is not None:
             return True
         if i > 50:
             break

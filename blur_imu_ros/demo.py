@@ -72,8 +72,6 @@ def _node_command(model: Path) -> list[str]:
         "model": model,
         "stamp_reference": "frame_middle",
         "exposure_type": "diagnostic_msgs/msg/DiagnosticArray",
-        "exposure_key": "ExposureTime",
-        "exposure_unit": "us",
     }
     remaps = {"image": IMAGE_TOPIC, "camera_info": CAMERA_INFO_TOPIC, "exposure": EXPOSURE_TOPIC}
     command = [

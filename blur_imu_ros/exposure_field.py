@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -115,6 +115,36 @@ class ExposureField:
                 )
             value = getattr(value, name)
         return value
+
+
+DRIVERS = {
+    "flir_camera_msgs/msg/ImageMetaData": ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS),
+    "realsense2_camera_msgs/msg/Metadata": ExposureField(
+        "json_data", "actual_exposure", ExposureUnit.MICROSECONDS
+    ),
+    "diagnostic_msgs/msg/DiagnosticArray": ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS),
+}
+"""Messages of drivers whose layout is known, by type: nobody need spell them out."""
+
+
+def exposure_field(kind: str, path: str, key: str, unit: ExposureUnit, source: str = "") -> ExposureField:
+    """Where messages of a type state the exposure: by path or key, or, with neither, as its driver does, where that is known.
+
+    Raises ConfigurationError where it is not, or where the driver states another unit than one that is not the default.
+    """
+    if path or key:
+        return ExposureField(path, key, unit, source)
+    parts = kind.split("/")
+    known = DRIVERS.get(f"{parts[0]}/msg/{parts[-1]}")
+    if known is None:
+        raise ConfigurationError(
+            f"where {kind} states the exposure is not known: give exposure_field or exposure_key, and exposure_unit"
+        )
+    if unit not in (ExposureUnit.SECONDS, known.unit):
+        raise ConfigurationError(
+            f"exposure_unit is {unit.value}, but {kind} states the exposure in {known.unit.value}: leave exposure_unit out"
+        )
+    return replace(known, source=source)
 
 
 def _json_value(text: str, key: str) -> Any:

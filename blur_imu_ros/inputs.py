@@ -14,7 +14,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from .errors import BlurImuError
 from .exposure import ExposureTopic, message_class
-from .exposure_field import ExposureField
 from .parameters import ImageTransport, Settings
 
 EXPOSURE_DEPTH = 50
@@ -53,13 +52,7 @@ class Inputs:
             qos = copy.copy(qos_profile_sensor_data)
             qos.depth = EXPOSURE_DEPTH
             subscriber = self._subscribe(message_class(settings.exposure_type), "exposure", qos)
-            field = ExposureField(
-                settings.exposure_field,
-                settings.exposure_key,
-                settings.exposure_unit,
-                settings.exposure_source,
-            )
-            self.exposures = ExposureTopic(subscriber, field, on_exposure_error)
+            self.exposures = ExposureTopic(subscriber, settings.exposure_layout(), on_exposure_error)
         camera_info = self._subscribe(CameraInfo, "camera_info")
         for callback in on_camera_info:
             camera_info.registerCallback(callback)

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from .errors import ConfigurationError
-from .exposure_field import ExposureUnit
+from .exposure_field import ExposureField, ExposureUnit, exposure_field
 from .network import MOST_THREADS, Provider
 from .options import UndecidedSign
 from .timing import StampReference
@@ -67,7 +67,8 @@ class Settings:
         default="", metadata=_fixed("Message type on the exposure topic; empty: none.")
     )
     exposure_field: str = field(
-        default="", metadata=_fixed("Dotted path of the field with the exposure time.")
+        default="",
+        metadata=_fixed("Dotted path of the field with the exposure time; empty: as the driver has it."),
     )
     exposure_key: str = field(
         default="",
@@ -80,7 +81,8 @@ class Settings:
         ),
     )
     exposure_unit: ExposureUnit = field(
-        default=ExposureUnit.SECONDS, metadata=_fixed("Unit of the exposure topic.")
+        default=ExposureUnit.SECONDS,
+        metadata=_fixed("Unit of the exposure topic, where field or key are given."),
     )
     exposure_tolerance_s: float = field(
         default=0.001, metadata=_live("Largest difference of the stamps of image and exposure.", 0, 1)
@@ -135,6 +137,16 @@ class Settings:
     )
     max_variance: float = field(default=1e4, metadata=_live("Largest eigenvalue of the covariance.", 1, 1e9))
     debug_rate_hz: float = field(default=5.0, metadata=_live("Largest rate of the debug image.", 0.1, 100))
+
+    def exposure_layout(self) -> ExposureField:
+        """Where the messages on the exposure topic state the exposure. Raises ConfigurationError."""
+        return exposure_field(
+            self.exposure_type,
+            self.exposure_field,
+            self.exposure_key,
+            self.exposure_unit,
+            self.exposure_source,
+        )
 
 
 FIELDS = {item.name: item for item in dataclasses.fields(Settings)}
@@ -204,10 +216,8 @@ def _check_together(settings: Settings) -> None:
             f"exposure_s is {settings.exposure_s:g} and exposure_type is '{settings.exposure_type}': two sources; "
             "set exposure_s to 0 or exposure_type to ''"
         )
-    if settings.exposure_type and not settings.exposure_field and not settings.exposure_key:
-        raise ConfigurationError(
-            f"exposure_type is '{settings.exposure_type}' without exposure_field or exposure_key"
-        )
+    if settings.exposure_type:
+        settings.exposure_layout()
 
 
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}

@@ -9,7 +9,7 @@ from message_filters import SimpleFilter
 
 from blur_imu_ros.errors import ConfigurationError, ExposureError
 from blur_imu_ros.exposure import ExposureTopic, message_class
-from blur_imu_ros.exposure_field import ExposureField, ExposureUnit, check_exposure
+from blur_imu_ros.exposure_field import ExposureField, ExposureUnit, check_exposure, exposure_field
 
 assert ros_rig.ROOT.is_dir()  # sets up ROS for this process
 STAMP_NS = 5_000_000_000
@@ -27,9 +27,14 @@ def flir(exposure_us, stamp_ns=STAMP_NS):
     return SimpleNamespace(header=header(stamp_ns), exposure_time=exposure_us)
 
 
-FLIR = ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS)
-REALSENSE = ExposureField("json_data", "actual_exposure", ExposureUnit.MICROSECONDS)
-CAMERA_ROS = ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS)
+FLIR, REALSENSE, CAMERA_ROS = (
+    exposure_field(kind, "", "", ExposureUnit.SECONDS)
+    for kind in (
+        "flir_camera_msgs/msg/ImageMetaData",
+        "realsense2_camera_msgs/msg/Metadata",
+        "diagnostic_msgs/DiagnosticArray",
+    )
+)
 
 
 def test_a_field_in_its_unit():

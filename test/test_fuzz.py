@@ -144,11 +144,7 @@ def rig():
 
 def test_hostile_messages_into_the_live_node(rig, tmp_path):
     model = write_model(tmp_path / "tiny.onnx")
-    exposure = {
-        "exposure_type": "diagnostic_msgs/msg/DiagnosticArray",
-        "exposure_key": "ExposureTime",
-        "exposure_unit": "us",
-    }
+    exposure = {"exposure_type": "diagnostic_msgs/msg/DiagnosticArray"}
     node = NodeProcess(
         tmp_path / "node.log",
         model=model,

@@ -225,12 +225,7 @@ def test_exposure_of_any_stamped_message(rig, start):
 
 
 def test_exposure_among_the_diagnostics_of_others(rig, start):
-    parameters = {"exposure_key": "ExposureTime", "exposure_unit": "us"}
-    start(
-        exposure_type="diagnostic_msgs/msg/DiagnosticArray",
-        arguments=("-r", "exposure:=/diagnostics"),
-        **parameters,
-    )
+    start(exposure_type="diagnostic_msgs/msg/DiagnosticArray", arguments=("-r", "exposure:=/diagnostics"))
     publisher = rig.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
     assert rig.wait_for(lambda: publisher.get_subscription_count() >= 2)
     index = 0

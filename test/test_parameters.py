@@ -109,8 +109,12 @@ def test_two_exposure_sources_contradict_each_other():
             exposure_type="sensor_msgs/msg/Temperature",
             exposure_key="x",
         )
-    with pytest.raises(ConfigurationError, match="without exposure_field"):
-        change(Settings(), configured=False, exposure_type="sensor_msgs/msg/Temperature")
+    for kind in ("sensor_msgs/msg/Temperature", "Temperature"):
+        with pytest.raises(ConfigurationError, match=rf"where {kind} states .* give exposure_field"):
+            change(Settings(), configured=False, exposure_type=kind)
+    flir = "flir_camera_msgs/msg/ImageMetaData"
+    with pytest.raises(ConfigurationError, match=r"exposure_unit is ms, .* in us: leave exposure_unit out"):
+        change(Settings(), configured=False, exposure_type=flir, exposure_unit="ms")
     together = change(Settings(exposure_s=0.01), exposure_s=0.0)
     assert together.exposure_s == 0
 
