@@ -20,7 +20,9 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", choices=[p.value for p in Provider], default="auto", help="default auto"
     )
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default 0: all)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="CPU threads of the network (default 0: its runtime chooses)"
+    )
 
 
 def add_prior_arguments(parser: argparse.ArgumentParser) -> None:

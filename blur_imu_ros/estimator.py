@@ -87,7 +87,7 @@ class BlurImuEstimator:
     def estimate(self, frame: Frame) -> Estimate:
         """Estimate the velocity during one frame's exposure.
 
-        Raises ImageError, CameraError, ExposureError or ModelError; the history is then as before the call.
+        Raises ImageError, CameraError, ExposureError or ModelError; the history is then as before the call, or empty where the camera is new.
         """
         clock = _Stopwatch()
         camera = self._solver_of(frame.camera)
@@ -175,7 +175,8 @@ class BlurImuEstimator:
         decision: DirectionDecision,
         stages_ms: dict[str, float],
     ) -> Estimate:
-        """Apply the sign and let the covariance cover the doubt about it: the other sign is 2 p away."""
+        """Apply the sign and let the covariance cover the doubt about it: the other sign lies 2 * twist away, with
+        probability 1 - P."""
         twist = decision.sign * solution.twist
         covariance = solution.covariance
         if self.options.undecided_sign is UndecidedSign.INFLATE:

@@ -86,14 +86,24 @@ class VelocitySolution:
     """A velocity up to one common sign.
 
     twist: [6] (wx wy wz vx vy vz) rad/s, m/s; covariance: [6, 6]; observability: [6] share of each axis' prior variance
-    that the image removed, 0 (all prior) to 1 (all data); condition: see condition_number; residual_px: median length of
-    the residual; blur_px: median length of the predicted flow over the exposure.
+    that the image removed, 0 (all prior) to 1 (all data); condition: see condition_number; residual_px, blur_px: median
+    length of the residual and of the predicted flow over the exposure, both at the likeliest motion of a camera that steps.
     """
 
     twist: Array
     covariance: Array
     observability: Array
     condition: float
+    points_used: int
+    residual_px: float
+    blur_px: float
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What an image says of its likeliest motion: the data's information [6, 6] (rad, m), and what VelocitySolution has of it."""
+
+    information: Array
     points_used: int
     residual_px: float
     blur_px: float
@@ -123,7 +133,19 @@ def solve_velocity(
     if len(motions) > 1:
         motions = motions[np.argsort(costs_of(points, motions, prior.precision, fraction))]
     motion, shared = _settle(points, motions[0], prior.precision, fraction, options)
-    return _describe(points, motion, shared, exposure_s, prior, fraction, calibration, options)
+    fit = _fit_of(points, motion, shared, fraction, options)
+    motion, covariance = weigh_steps(fit.information, motion, prior.precision)
+    twist = motion / exposure_s
+    return VelocitySolution(
+        twist=twist,
+        covariance=_calibrated(covariance, fit.blur_px, prior, calibration) / exposure_s**2
+        + common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma),
+        observability=np.clip(1 - np.diag(covariance) * prior.overall, 0.0, 1.0),
+        condition=condition_number(fit.information),
+        points_used=fit.points_used,
+        residual_px=fit.residual_px,
+        blur_px=fit.blur_px,
+    )
 
 
 def _settle(
@@ -143,20 +165,10 @@ def _settle(
     return motion, fraction * information
 
 
-def _describe(
-    points: MotionPoints,
-    motion: Array,
-    shared: Array | None,
-    exposure_s: float,
-    prior: Prior,
-    fraction: float,
-    calibration: Calibration,
-    options: SolverOptions,
-) -> VelocitySolution:
-    """Covariance, observability and the figures of merit of a solved motion [6] (rad, m).
-
-    shared: the data's information [6, 6] where points share their errors.
-    """
+def _fit_of(
+    points: MotionPoints, motion: Array, shared: Array | None, fraction: float, options: SolverOptions
+) -> _Fit:
+    """How the image fits a solved motion [6] (rad, m); shared: the data's information [6, 6] where points share their errors."""
     model = linearise(points, motion[None], marginal=True)
     distance2 = model.distance2 if motion.any() else squared(points.q)[None]
     scale = np.maximum(residual_scale(distance2), max(options.min_residual_scale, SCALE_FLOOR))
@@ -164,22 +176,18 @@ def _describe(
     per_point = tukey_information(options.tukey) * fraction / scale[0, 0] ** 2
     pull = fraction * points.count * hidden_contamination(distance2[0], float(scale[0, 0] ** 2)) ** 2
     data = per_point * model.information(points.rows, robust)[0] if shared is None else shared
-    data /= 1 + _PULL * max(0.0, pull - 1)
-    motion, covariance = weigh_steps(data, motion, prior.precision)
+    return _Fit(
+        information=data / (1 + _PULL * max(0.0, pull - 1)),
+        points_used=int(np.count_nonzero(robust)),
+        residual_px=float(median(np.sqrt(distance2[0]) * points.sigma)[0]),
+        blur_px=float(median(model.length[0] * points.sigma)[0]),
+    )
 
-    blur_px = float(median(model.length[0] * points.sigma)[0])
+
+def _calibrated(covariance: Array, blur_px: float, prior: Prior, calibration: Calibration) -> Array:
+    """Covariance [6, 6] of a motion (rad, m), as wide as validation showed its errors to be."""
     widen = np.sqrt(np.asarray(calibration.covariance_scale))
     widened = covariance * widen[:, None] * widen
     if blur_px < calibration.min_blur_px:
         widened = at_rest(widened, calibration.min_blur_px / prior.draws_px)
-    twist = motion / exposure_s
-    common = common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma)
-    return VelocitySolution(
-        twist=twist,
-        covariance=widened / exposure_s**2 + common,
-        observability=np.clip(1 - np.diag(covariance) * prior.overall, 0.0, 1.0),
-        condition=condition_number(data),
-        points_used=int(np.count_nonzero(robust)),
-        residual_px=float(median(np.sqrt(distance2[0]) * points.sigma)[0]),
-        blur_px=blur_px,
-    )
+    return widened
