@@ -85,6 +85,7 @@ class FrameAnswerer:
         self._bridge = CvBridge()
         self._epoch = 0
         self._held: _Held | None = None
+        self._closed = False
 
     def answer(self, frame: ReceivedFrame | None) -> float | None:
         """Publish the estimate of a frame, or drop it for one cause, or let it wait for the next; None: no next one came.
@@ -101,6 +102,10 @@ class FrameAnswerer:
         if settings.use_next_frame:
             return LONGEST_SHARE * settings.stale_after_s
         return min(PATIENCE_S, PATIENCE_SHARE * settings.stale_after_s)
+
+    def close(self) -> None:
+        """Publish nothing more: a frame still in work counts as stopped."""
+        self._closed = True
 
     def _take(self, frame: ReceivedFrame, settings: Settings) -> None:
         if time.monotonic() - frame.arrival_s > settings.stale_after_s:
@@ -136,9 +141,9 @@ class FrameAnswerer:
             self._deliver(held.frame, revised or held.estimate, held.seen)
 
     def _deliver(self, frame: ReceivedFrame, estimate: Estimate, seen: Seen | None) -> None:
-        cause = _gate(estimate, self._settings())
+        cause = DropCause.STOPPED if self._closed else _gate(estimate, self._settings())
         if cause is not None:
-            self._drop(cause, "")
+            self._drop(cause, estimate.doubt if cause is DropCause.UNDECIDED else "")
             return
         try:
             self._publish(frame, estimate, seen)

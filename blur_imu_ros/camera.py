@@ -1,150 +1,178 @@
-"""Canonical view: one precomputed remap from any calibrated camera into the pinhole camera of the network."""
+"""The camera model of the delivered image, from a CameraInfo message or a camera_info YAML file."""
 
-from functools import cached_property
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import cv2
 import numpy as np
+import yaml
 
-from .camera_info import CameraModel
-from .distortion import DistortionModel, fold_radius, radial_profile
-from .errors import CameraError, ImageError
+from .camera_checks import CALIBRATE, check_matrix, check_size, checked_coefficients
+from .distortion import DistortionModel, distort
+from .errors import CameraError, first_line
 
-__all__ = ["CameraModel", "CanonicalView", "DistortionModel"]
+_NAMES = {
+    "": DistortionModel.NONE,
+    "none": DistortionModel.NONE,
+    "pinhole": DistortionModel.NONE,
+    "plumb_bob": DistortionModel.PLUMB_BOB,
+    "rational_polynomial": DistortionModel.RATIONAL_POLYNOMIAL,
+    "equidistant": DistortionModel.EQUIDISTANT,
+    "fisheye": DistortionModel.EQUIDISTANT,
+}
+# Intrinsics that differ by less are of one camera: px per pixel of the width, and coefficients of distortion.
+SAME_CAMERA = 1e-3
 
-# A mean grey beside the picture looks to the network like the padding at its own border: no strong edge.
-FILL = (114, 114, 114)
-MIN_VALID_SHARE = 0.1
-_BAND = 32  # rows that are traced at once
-_OUTSIDE = -4.0  # a map coordinate that reads nothing but fill
 
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """Intrinsics of the delivered image: binning and region of interest are already applied.
 
-class CanonicalView:
-    """Undistortion, crop, resize and focal normalisation of one camera in one remap.
-
-    The view is `width` x `height` px with the optical axis in its middle, ((width-1)/2, (height-1)/2), and
-    focal length `focal_px` both ways: the canonical one, or a longer f' where the camera sees less than the
-    canonical view, so that its picture still fills the network's input. Depth learnt at the canonical focal
-    is then `depth_scale` = f'/canonical times too small. Flow in the view is solved with f'. Build anew only
-    when a camera no longer `resembles` this one.
+    `matrix` is the 3x3 intrinsic matrix in pixels (pixel centres at whole numbers), `distortion` the
+    coefficients of `model`. Raises CameraError for anything that cannot describe a camera.
     """
 
-    def __init__(self, camera: CameraModel, width: int, height: int, focal_px: float) -> None:
-        self.camera = camera
-        self.width = width
-        self.height = height
-        self._fold = fold_radius(camera.model, camera.distortion)
-        self.focal_px = max(focal_px, self._filling_focal())
-        self.depth_scale = self.focal_px / focal_px
-        # Source pixels per canonical pixel decide the box filter that keeps the remap from aliasing.
-        pace = np.diag(camera.matrix)[:2] / self.focal_px
-        self._box = np.clip(np.rint(pace), 1, [camera.width // 2, camera.height // 2]).astype(int)
-        self._shrunk = (camera.width // int(self._box[0]), camera.height // int(self._box[1]))
-        self._build()
+    width: int
+    height: int
+    matrix: np.ndarray
+    distortion: tuple[float, ...] = ()
+    model: DistortionModel = DistortionModel.NONE
 
-    def source_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Pixels [N, 2] of the source image that canonical pixels [N, 2] are read from."""
-        return self.camera.project(self.rays_of(points))
+    def __post_init__(self) -> None:
+        """Store checked, read-only values."""
+        matrix = np.array(self.matrix, np.float64)
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+        check_size(self.width, self.height)
+        check_matrix(matrix, max(self.width, self.height))
+        object.__setattr__(self, "distortion", checked_coefficients(self.distortion, self.model))
 
-    def rays_of(self, points: np.ndarray) -> np.ndarray:
-        """Rays (x, y, 1) as [N, 2] through canonical pixels [N, 2], camera optical frame."""
-        # By columns, here as below: numpy is several times slower along an axis of two.
-        x, y = np.asarray(points, np.float64).T
-        offsets = np.stack([x - (self.width - 1) / 2, y - (self.height - 1) / 2], axis=1)
-        return offsets / self.focal_px
+    @classmethod
+    def pinhole(cls, width: int, height: int, focal_px: float) -> "CameraModel":
+        """An ideal camera whose optical axis meets the middle of the image."""
+        centre = (width - 1) / 2, (height - 1) / 2
+        return cls(width, height, np.array([[focal_px, 0, centre[0]], [0, focal_px, centre[1]], [0, 0, 1]]))
 
-    def warp(self, image: np.ndarray) -> np.ndarray:
-        """Canonical view uint8 [height, width, 3] of an image uint8 [H, W] or [H, W, 3].
+    @classmethod
+    def from_camera_info(cls, info: Any, *, rectified: bool = False) -> "CameraModel":
+        """Read a `sensor_msgs/CameraInfo`, or anything with its fields; k, d, p are those of the full image.
 
-        The channel order is kept, a mono image repeated. Raises ImageError when the image is not the one
-        that the camera's intrinsics are for.
+        With `rectified` the image is taken as the output of a rectification (image_rect): `p` is used and `d`
+        ignored.
         """
-        self._check(image)
-        (across, down), (columns, rows) = self._box, self._shrunk
-        if across > 1 or down > 1:
-            whole = image[: rows * down, : columns * across]
-            image = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        view = cv2.remap(image, *self._maps, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, FILL)
-        return view if view.ndim == 3 else cv2.cvtColor(view, cv2.COLOR_GRAY2RGB)
-
-    def valid_on_grid(self, stride: int) -> np.ndarray:
-        """bool [height/stride, width/stride]: grid cells whose pixels are all valid."""
-        rows, columns = self.height // stride, self.width // stride
-        blocks = self.valid[: rows * stride, : columns * stride].reshape(rows, stride, columns, stride)
-        return np.asarray(blocks.all(axis=(1, 3)))
-
-    @cached_property
-    def valid_share(self) -> float:
-        """Share of the view that the camera really sees."""
-        return float(self.valid.mean())
-
-    def _filling_focal(self) -> float:
-        """Shortest focal length at which the camera's whole field, axis by axis, is as wide as the view."""
-        camera = self.camera
-        edges = np.array([[-0.5, -0.5], [camera.width - 0.5, camera.height - 0.5]])
-        plane = (edges - camera.matrix[:2, 2]) / np.diag(camera.matrix)[:2]
-        # tan(89 deg): a pinhole view never reaches further. Even steps of the angle resolve both narrow and
-        # fisheye lenses.
-        radius = np.tan(np.linspace(0, min(np.arctan(self._fold), np.radians(89)), 4096))
-        profile = np.maximum.accumulate(radial_profile(camera.model, camera.distortion, radius))
-        undistorted = np.sign(plane) * np.interp(np.abs(plane), profile, radius)
-        return float(((self.width, self.height) / np.maximum(np.diff(undistorted, axis=0)[0], 1e-9)).max())
-
-    def _build(self) -> None:
-        """Fixed-point maps into the box-filtered image, and the mask of pixels that lie inside the picture."""
-        with np.errstate(all="ignore"):
-            source, unfolded = self._trace()
-            shrunk = (source + 0.5) / self._box[:, None, None].astype(np.float32) - 0.5
-            last = np.reshape(self._shrunk, (2, 1, 1)) - 1
-            inside = ((shrunk >= 0) & (shrunk <= last)).all(axis=0)
-            unfolded &= _keeps_orientation(source)
-        self.valid = inside & unfolded
-        self.valid.setflags(write=False)
-        if self.valid_share < MIN_VALID_SHARE:
-            camera = self.camera
+        values, source = (info.p, "p") if rectified else (info.k, "k")
+        shape = (3, 4) if rectified else (3, 3)
+        full = np.asarray(values, np.float64)
+        if full.size != shape[0] * shape[1]:
             raise CameraError(
-                f"the image shows only {100 * self.valid_share:.0f} % of the view around the optical axis "
-                f"(principal point {camera.matrix[:2, 2].round(1).tolist()} in {camera.width}x{camera.height} px, "
-                f"distortion {camera.model.value}); check the calibration, region of interest and binning"
+                f"CameraInfo.{source} has {full.size} values instead of {shape[0] * shape[1]}; {CALIBRATE}"
             )
-        readable = unfolded & np.isfinite(shrunk)
-        x, y = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), np.float32(_OUTSIDE))
-        whole, parts = cv2.convertMaps(x, y, cv2.CV_16SC2)
-        self._maps = whole, parts
-
-    def _trace(self) -> tuple[np.ndarray, np.ndarray]:
-        """Source pixels float32 [2, H, W] of all view pixels, and bool [H, W]: inside the lens's fold.
-
-        In bands of rows that stay in the cache: the first image of a camera waits for this.
-        """
-        source = np.empty((2, self.height, self.width), np.float32)
-        unfolded = np.empty((self.height, self.width), bool)
-        for top in range(0, self.height, _BAND):
-            band = slice(top, min(top + _BAND, self.height))
-            rows, columns = np.mgrid[band, : self.width]
-            rays = self.rays_of(np.stack([columns.ravel(), rows.ravel()], axis=1))
-            source[:, band] = self.camera.project(rays).T.reshape(2, -1, self.width)
-            unfolded[band] = (rays[:, 0] ** 2 + rays[:, 1] ** 2 < self._fold**2).reshape(-1, self.width)
-        return source, unfolded
-
-    def _check(self, image: np.ndarray) -> None:
-        expected = (self.camera.height, self.camera.width)
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-            raise ImageError(
-                f"image is {image.dtype} {image.shape}; the view takes uint8 [H, W] or [H, W, 3]"
+        matrix = full.reshape(shape)[:, :3]
+        if not matrix.any():
+            raise CameraError(
+                f"CameraInfo.{source} is all zero, which means an uncalibrated camera; {CALIBRATE}"
             )
-        if image.shape[:2] != expected:
-            raise ImageError(
-                f"image is {image.shape[1]}x{image.shape[0]} px but its CameraInfo describes "
-                f"{expected[1]}x{expected[0]} px; make the driver publish both for the same resolution, "
-                "with binning and roi filled in"
+        check_size(info.width, info.height)
+        delivered, width, height = _delivered(matrix, info)
+        if rectified:
+            return cls(width, height, delivered)
+        name = str(info.distortion_model).strip().lower()
+        if name not in _NAMES:
+            known = ", ".join(sorted(key for key in _NAMES if key))
+            raise CameraError(
+                f"CameraInfo.distortion_model '{str(info.distortion_model)[:40]}' is not one of {known}; rectify "
+                "the image first (image_proc) and set image_is_rectified, or calibrate with one of these models"
             )
+        return cls(width, height, delivered, tuple(float(value) for value in info.d), _NAMES[name])
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, *, rectified: bool = False) -> "CameraModel":
+        """Read a ROS camera_info YAML file, as camera_calibration writes it."""
+        try:
+            text = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            info = SimpleNamespace(
+                width=text["image_width"],
+                height=text["image_height"],
+                k=text["camera_matrix"]["data"],
+                d=text.get("distortion_coefficients", {}).get("data", []),
+                p=text["projection_matrix"]["data"] if rectified else [],
+                distortion_model=text.get("distortion_model", ""),
+            )
+            return cls.from_camera_info(info, rectified=rectified)
+        except OSError as error:
+            raise CameraError(
+                f"camera file {path} cannot be read: {error.strerror}; check the path"
+            ) from error
+        except KeyError as error:
+            raise CameraError(
+                f"camera file {path} lacks {error}; write it in the camera_info YAML format"
+            ) from error
+        except CameraError as error:
+            raise CameraError(f"camera file {path}: {error}") from error
+        except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
+            raise CameraError(
+                f"camera file {path} is not a camera_info YAML file: {first_line(error)}"
+            ) from error
+
+    @property
+    def ros_distortion(self) -> tuple[str, list[float]]:
+        """distortion_model and d of a CameraInfo; that of an ideal lens is plumb_bob with zeros, as camera_calibration has it."""
+        if self.model is DistortionModel.NONE:
+            return DistortionModel.PLUMB_BOB.value, [0.0] * 5
+        return self.model.value, list(self.distortion) or [0.0] * 5
+
+    @property
+    def projection(self) -> np.ndarray:
+        """p [3, 4] of a CameraInfo, for an image that is not rectified further."""
+        return np.hstack([self.matrix, np.zeros((3, 1))])
+
+    def project(self, rays: np.ndarray) -> np.ndarray:
+        """Pixels [N, 2] of the delivered image for rays (x, y, 1) given as [N, 2], optical frame (REP 103)."""
+        x, y = distort(self.model, self.distortion, rays).T
+        # By columns: a product with a 2x2 matrix takes five times as long.
+        (a, b, c), (d, e, f) = self.matrix[:2].tolist()
+        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+
+    def cache_key(self) -> tuple:
+        """Hashable and equal for equal cameras: what depends on the camera is rebuilt when it changes."""
+        return (self.width, self.height, self.matrix.tobytes(), self.distortion, self.model)
+
+    def resembles(self, other: "CameraModel") -> bool:
+        """Whether the intrinsics differ by no more than SAME_CAMERA, as those of one camera do that an autofocus or an online
+        calibration moves a little from frame to frame."""
+        kinds = [(c.width, c.height, c.model, len(c.distortion)) for c in (self, other)]
+        if kinds[0] != kinds[1]:
+            return False
+        moved = np.abs(self.matrix - other.matrix).max() / self.width
+        bent = np.abs(np.subtract(self.distortion, other.distortion)).max(initial=0.0)
+        return bool(max(moved, bent) <= SAME_CAMERA)
+
+    def __eq__(self, other: object) -> bool:
+        """Cameras are equal when all their intrinsics are."""
+        return isinstance(other, CameraModel) and self.cache_key() == other.cache_key()
+
+    def __hash__(self) -> int:
+        """Consistent with equality."""
+        return hash(self.cache_key())
 
 
-def _keeps_orientation(source: np.ndarray) -> np.ndarray:
-    """bool [H, W]: where the map [2, H, W] does not mirror its neighbourhood, as one that folds over does."""
-    # Central differences; only the sign of the determinant counts.
-    (xx, yx), (xy, yy) = (
-        [cv2.Sobel(plane, cv2.CV_32F, *axis, ksize=1, borderType=cv2.BORDER_REPLICATE) for plane in source]
-        for axis in ((1, 0), (0, 1))
-    )
-    return np.asarray(xx * yy - yx * xy > 0)
+def _delivered(matrix: np.ndarray, info: Any) -> tuple[np.ndarray, int, int]:
+    """Intrinsics and size after cutting out the region of interest and binning (sensor_msgs/CameraInfo)."""
+    roi = getattr(info, "roi", None)
+    left, top = (int(roi.x_offset), int(roi.y_offset)) if roi else (0, 0)
+    width, height = (int(roi.width), int(roi.height)) if roi else (0, 0)
+    # Zero in either pair of fields means "not used".
+    width, height = width or int(info.width) - left, height or int(info.height) - top
+    if left + width > info.width or top + height > info.height or width <= 0 or height <= 0:
+        raise CameraError(
+            f"CameraInfo.roi {width}x{height} at ({left}, {top}) does not fit into the full image of "
+            f"{info.width}x{info.height}; width and height are those of the calibrated full image, roi is in its pixels"
+        )
+    bins = np.array([max(1, int(getattr(info, name, 0))) for name in ("binning_x", "binning_y")])
+    result = np.array(matrix, np.float64)
+    result[:2, 2] -= (left, top)
+    # A super-pixel averages its neighbourhood, so its centre is the mean of their centres.
+    result[:2, 2] = (result[:2, 2] + 0.5) / bins - 0.5
+    result[:2, :2] /= bins[:, None]
+    return result, width // int(bins[0]), height // int(bins[1])

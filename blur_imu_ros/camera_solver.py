@@ -4,7 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .camera import CameraModel, CanonicalView
+from .camera import CameraModel
+from .canonical_view import CanonicalView
 from .direction import Geometry, outside_of
 from .model_spec import ModelSpec
 from .motion_field import Array, grid_points

@@ -48,6 +48,11 @@ def nanoseconds(text: str) -> int:
     return stamp_ns
 
 
+def seconds(stamp_ns: int) -> str:
+    """Nanoseconds as text in seconds, exactly; what `nanoseconds` reads."""
+    return f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}"
+
+
 def parse_stamp_ns(text: str, where: str, previous: int | None) -> int:
     """Parse seconds and check that time increases."""
     try:

@@ -22,7 +22,7 @@ from .comparison import HEADER, Comparison
 from .errors import BlurImuError, SequenceError
 from .estimate import LINEAR_FIRST
 from .models import find_model
-from .plots import Reference, draw_rates
+from .plots import Reference, draw_velocities
 from .resources import share_directory
 from .sequence import Sequence
 from .sequence_messages import CAMERA_INFO_TOPIC, EXPOSURE_TOPIC, IMAGE_TOPIC
@@ -153,12 +153,6 @@ def _printer(comparison: Comparison) -> Callable[[Any], None]:
 
 
 def _draw(comparison: Comparison, folder: Path) -> list[Path]:
-    sequence, series = comparison.sequence, comparison.series()
+    sequence = comparison.sequence
     truth = Reference("truth", sequence.stamps_ns, sequence.truth[:, :3], sequence.truth[:, 3:])
-    figures = {
-        folder / "angular.png": draw_rates(series, truth, slice(0, 3), "angular velocity", "rad/s"),
-        folder / "linear.png": draw_rates(series, truth, slice(3, 6), "linear velocity", "m/s"),
-    }
-    for path, figure in figures.items():
-        figure.savefig(path, dpi=110)
-    return list(figures)
+    return draw_velocities(comparison.series(), truth, folder)

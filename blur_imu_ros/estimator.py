@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import CameraModel, DistortionModel
+from .camera import CameraModel
 from .camera_solver import CameraSolver
 from .covariance import bound_eigenvalues
 from .direction import DirectionDecision, Geometry, GreyView, SignedVelocity, choose_direction, grey_view
@@ -48,7 +48,7 @@ class _Solved:
 class BlurImuEstimator:
     """Estimates velocity frame by frame; remembers the frame before only to tell the direction of motion.
 
-    camera: what is worked out once for the camera seen last; last_canonical, last_prediction: the view of the last frame and
+    solver: what is worked out once for the camera seen last; last_canonical, last_prediction: the view of the last frame and
     what the network read in it (its buffers, overwritten by the next). None before the first.
     """
 
@@ -59,7 +59,7 @@ class BlurImuEstimator:
 
     def _forget(self) -> None:
         self._solved_for: CameraModel | None = None
-        self.camera: CameraSolver | None = None
+        self.solver: CameraSolver | None = None
         self.last_canonical: NDArray[np.uint8] | None = None
         self.last_prediction: Prediction | None = None
         self.reset()
@@ -67,9 +67,7 @@ class BlurImuEstimator:
     def warm(self) -> None:
         """Estimate from noise, and forget it: what is loaded and allocated at first use shall not delay the first image."""
         spec = self.network.spec
-        centre = (spec.width - 1) / 2, (spec.height - 1) / 2
-        matrix = np.array([[spec.focal_px, 0, centre[0]], [0, spec.focal_px, centre[1]], [0, 0, 1]])
-        camera = CameraModel(spec.width, spec.height, matrix, (0.0,) * 4, DistortionModel.PLUMB_BOB)
+        camera = CameraModel.pinhole(spec.width, spec.height, spec.focal_px)
         shape = (spec.height, spec.width, 3)
         image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         # A frame that cannot be answered is told of when a camera sends it.
@@ -87,21 +85,22 @@ class BlurImuEstimator:
     def estimate(self, frame: Frame) -> Estimate:
         """Estimate the velocity during one frame's exposure.
 
-        Raises ImageError, CameraError, ExposureError or ModelError; the history is then as before the call, or empty where the camera is new.
+        Raises ImageError, CameraError, ExposureError or ModelError; the history is then as before the call, or empty where
+        the camera is new.
         """
         clock = _Stopwatch()
-        camera = self._solver_of(frame.camera)
-        canonical = camera.view.warp(frame.image)
+        solver = self._solver_of(frame.camera)
+        canonical = solver.view.warp(frame.image)
         clock.lap("warp")
 
         prediction = self.network.predict(canonical)
         clock.lap("network")
 
-        solution = camera.solve(camera.points(prediction), frame.exposure_s, self.options)
+        solution = solver.solve(solver.points(prediction), frame.exposure_s, self.options)
         clock.lap("solve")
 
-        geometry = camera.geometry(prediction)
-        grey = grey_view(canonical, camera.outside, frame.stamp_ns)
+        geometry = solver.geometry(prediction)
+        grey = grey_view(canonical, solver.outside, frame.stamp_ns)
         earlier = self._newest.view if self._newest else None
         decision = self._decide(solution, geometry, grey, [earlier], self._signed)
         clock.lap("direction")
@@ -140,11 +139,11 @@ class BlurImuEstimator:
 
     def _solver_of(self, camera: CameraModel) -> CameraSolver:
         """What depends on the camera, made anew only when the camera changes by more than a calibration is known to."""
-        if self.camera is None or self._solved_for is None or not camera.resembles(self._solved_for):
-            self.camera = CameraSolver(camera, self.network.spec, self.options)
+        if self.solver is None or self._solved_for is None or not camera.resembles(self._solved_for):
+            self.solver = CameraSolver(camera, self.network.spec, self.options)
             self._solved_for = camera
             self.reset()
-        return self.camera
+        return self.solver
 
     def _decide(
         self,
@@ -194,6 +193,7 @@ class BlurImuEstimator:
             exposure_s=exposure_s,
             stages_ms=stages_ms,
             decided=decision.probability >= self.options.min_sign_probability,
+            doubt=decision.note,
         )
 
 

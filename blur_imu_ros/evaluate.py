@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from .command_arguments import (
     add_network_arguments,
@@ -23,6 +21,7 @@ from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver
 from .exposure_fit import limit_note
 from .metrics import EvaluatedFrames, summary
 from .options import EstimatorOptions
+from .progress import frame_bar
 from .sequence import Sequence as SequenceFolder
 from .velocity import SolverOptions
 
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     network = open_network(args)
     evaluations = []
     for sequence in sequences:
-        evaluation = evaluate_sequence(sequence, network, options, _progress(sequence.name))
+        evaluation = evaluate_sequence(sequence, network, options, frame_bar(sequence.name))
         evaluations.append(evaluation)
         fitted = evaluation.exposure_s_fitted
         if fitted is not None and (note := limit_note(fitted, sequence.frame_interval_s)):
@@ -137,10 +136,3 @@ def _cell(value: Any, form: str) -> str:
     if isinstance(value, list):
         return " ".join(_cell(item, form) for item in value)
     return "-" if value is None else form.format(value)
-
-
-def _progress(name: str) -> Any:
-    def show(frames: Iterable[int]) -> Iterable[int]:
-        return tqdm(frames, desc=name, unit="frame", leave=False, disable=not sys.stderr.isatty())
-
-    return show

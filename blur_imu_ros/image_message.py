@@ -143,8 +143,15 @@ def decode_compressed(message: Any) -> np.ndarray:
     pixels = _to_eight_bits(pixels)
     if pixels.ndim == 2:
         mosaic = _MOSAIC.match(message.format)
-        code = ENCODINGS[mosaic[1]].code if mosaic and mosaic[1] in ENCODINGS else None
-        return pixels if code is None else cv2.cvtColor(pixels, code)
+        if mosaic is None:
+            return pixels
+        encoding = ENCODINGS.get(mosaic[1].replace("16", "8"))
+        if encoding is None or encoding.code is None:
+            raise ImageError(
+                f"compressed image holds a mosaic of colours in an order that is not known ({message.format[:40]!r}); "
+                "publish the debayered image"
+            )
+        return cv2.cvtColor(pixels, encoding.code)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 

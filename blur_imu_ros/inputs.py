@@ -7,16 +7,24 @@ from collections.abc import Callable
 from typing import Any
 
 from message_filters import Subscriber
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSPolicyKind, QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from .errors import BlurImuError
+from .errors import BlurImuError, ConfigurationError, first_line
 from .exposure import ExposureTopic, message_class
-from .parameters import ImageTransport, Settings
+from .parameters import ImageTransport, Settings, unused_qos_overrides
 
 EXPOSURE_DEPTH = 50
+# Durability too: a calibration that was published once, for whoever comes later, is heard by those alone who ask for it.
+OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
 
 
 class Inputs:
@@ -58,6 +66,11 @@ class Inputs:
             camera_info.registerCallback(callback)
         images = self._subscribe(CompressedImage if compressed else Image, "image")
         images.registerCallback(on_image)
+        for name in unused_qos_overrides(self._node):
+            self._node.get_logger().warn(
+                f"parameter '{name}' is of no input and ignored: name a topic as it is after remapping, such as "
+                f"{images.sub.topic_name}"
+            )
         if "image_rect" in images.sub.topic_name and not settings.image_is_rectified:
             self._node.get_logger().warn(
                 f"{images.sub.topic_name} looks rectified, but image_is_rectified is false: if it is, its distortion is "
@@ -66,10 +79,15 @@ class Inputs:
 
     def _subscribe(self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data) -> Subscriber:
         # A copy, since the overrides are written into the profile.
-        overrides = QoSOverridingOptions.with_default_policies()
-        subscriber = Subscriber(
-            self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides
-        )
+        overrides = QoSOverridingOptions(OVERRIDABLE)
+        try:
+            subscriber = Subscriber(
+                self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides
+            )
+        except (RuntimeError, ValueError, AssertionError, ParameterException) as error:
+            raise ConfigurationError(
+                f"{topic}: {first_line(error)}; check its qos_overrides parameters"
+            ) from error
         self._subscribers.append(subscriber)
         return subscriber
 

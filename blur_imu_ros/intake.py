@@ -101,6 +101,7 @@ class FrameIntake:
             self._drop(DropCause.STOPPED, "")
 
     def _give_up_waiting(self) -> None:
+        self._place_waiting(last_call=True)
         if self._waiting is None:
             return
         self._waiting = None
@@ -119,16 +120,20 @@ class FrameIntake:
                 "exposure_field, exposure_key and exposure_tolerance_s",
             )
 
-    def _exposure_of(self, frame: ReceivedFrame) -> float | None:
+    def _exposure_of(self, frame: ReceivedFrame, last_call: bool) -> float | None:
         if self._topic is None:
             return self._settings().exposure_s or None
-        return self._topic.find(frame.stamp_ns, self._settings().exposure_tolerance_s)
+        tolerance_s = self._settings().exposure_tolerance_s
+        if not last_call and self._interval.seconds:
+            # Further away it may be another image's, and this one's may still come.
+            tolerance_s = min(tolerance_s, self._interval.seconds / 2)
+        return self._topic.find(frame.stamp_ns, tolerance_s)
 
-    def _place_waiting(self) -> None:
+    def _place_waiting(self, *, last_call: bool = False) -> None:
         """Once all is there that a frame needs, give it its time and epoch, and hand it to the worker."""
         if self._waiting is None or not self._calibrated:
             return
-        exposure_s = self._exposure_of(self._waiting)
+        exposure_s = self._exposure_of(self._waiting, last_call)
         if exposure_s is None:
             return
         frame, self._waiting = self._waiting, None

@@ -6,14 +6,13 @@ from typing import Any
 import onnxruntime
 
 from .errors import ModelError
-from .model_spec import ModelSpec, make_spec
+from .model_spec import REMEDY, ModelSpec, make_spec
 from .onnx_file import OnnxFile
 
 MIN_OPSET = 11
 MAX_SIDE_PX = 4096
 # Outputs, with the channels of each.
 CHANNELS = {"flow": 2, "flow_log_sigma": 1, "inverse_depth": 1, "inverse_depth_log_sigma": 1}
-REMEDY = "export the network by the model contract (docs/models.md)"
 _REQUIRED = ("flow", "inverse_depth")
 
 

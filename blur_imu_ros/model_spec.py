@@ -47,7 +47,6 @@ class ModelSpec:
     min_blur_px: float
     training_run: str
     licence: str
-    has_flow_sigma: bool
     has_depth_sigma: bool
     notes: tuple[str, ...]
     error_correlation_px: float = 0.0
@@ -115,7 +114,7 @@ class Metadata:
 
 
 STRIDES = (1, 2, 4, 8, 16)
-_EXPORT = "export the network by the model contract (docs/models.md)"
+REMEDY = "export the network by the model contract (docs/models.md)"
 _REPAIR = "write it into the model's metadata_props and export again (docs/models.md)"
 
 
@@ -135,7 +134,7 @@ def make_spec(
     if stride not in STRIDES or (grid[0] * stride, grid[1] * stride) != size:
         raise ModelError(
             f"output grid {grid[0]}x{grid[1]} is not the input {width}x{height} divided by a stride of "
-            f"1, 2, 4, 8 or 16; {_EXPORT}"
+            f"1, 2, 4, 8 or 16; {REMEDY}"
         )
     stated = metadata.number("stride", 1, STRIDES[-1], float(stride))
     if stated != stride:
@@ -144,13 +143,6 @@ def make_spec(
         )
     representation = metadata.representation()
     focal_px = metadata.number("focal_px", 0.1 * width, 20.0 * width)
-    calibration = (
-        metadata.number("independent_fraction", 1e-7, 1.0, DEFAULT_INDEPENDENT_FRACTION),
-        metadata.numbers("covariance_scale", 6, 1e-6, 1e6, DEFAULT_COVARIANCE_SCALE),
-        metadata.number("depth_scale_sigma", 0.0, 10.0, DEFAULT_DEPTH_SCALE_SIGMA),
-        metadata.number("min_blur_px", 0.0, 100.0, DEFAULT_MIN_BLUR_PX),
-    )
-    correlation_px = metadata.optional("error_correlation_px", 0.0, 20.0 * width, 0.0)
     if "flow_log_sigma" not in outputs:
         metadata.notes.append(f"no output flow_log_sigma: {DEFAULT_FLOW_SIGMA_PX:g} px assumed")
     if "inverse_depth_log_sigma" not in outputs:
@@ -159,19 +151,21 @@ def make_spec(
             f"no output inverse_depth_log_sigma: {relative:g} % of the inverse depth assumed"
         )
     return ModelSpec(
-        path.stem,
-        path,
-        sha256,
-        width,
-        height,
-        stride,
-        focal_px,
-        representation,
-        *calibration,
-        metadata.text("training_run", "unknown"),
-        metadata.text("licence", "unknown"),
-        "flow_log_sigma" in outputs,
-        "inverse_depth_log_sigma" in outputs,
-        (*notes, *metadata.notes),
-        correlation_px,
+        name=path.stem,
+        path=path,
+        sha256=sha256,
+        width=width,
+        height=height,
+        stride=stride,
+        focal_px=focal_px,
+        representation=representation,
+        independent_fraction=metadata.number("independent_fraction", 1e-7, 1.0, DEFAULT_INDEPENDENT_FRACTION),
+        covariance_scale=metadata.numbers("covariance_scale", 6, 1e-6, 1e6, DEFAULT_COVARIANCE_SCALE),
+        depth_scale_sigma=metadata.number("depth_scale_sigma", 0.0, 10.0, DEFAULT_DEPTH_SCALE_SIGMA),
+        min_blur_px=metadata.number("min_blur_px", 0.0, 100.0, DEFAULT_MIN_BLUR_PX),
+        error_correlation_px=metadata.optional("error_correlation_px", 0.0, 20.0 * width, 0.0),
+        training_run=metadata.text("training_run", "unknown"),
+        licence=metadata.text("licence", "unknown"),
+        has_depth_sigma="inverse_depth_log_sigma" in outputs,
+        notes=(*notes, *metadata.notes),
     )

@@ -9,8 +9,14 @@ import numpy as np
 import onnxruntime
 
 from .errors import ConfigurationError, ImageError, ModelError, first_line
-from .model_contract import CHANNELS, REMEDY, check_file, read_spec
-from .model_spec import DEFAULT_FLOW_SIGMA_PX, DEFAULT_RELATIVE_DEPTH_SIGMA, FlowRepresentation, ModelSpec
+from .model_contract import CHANNELS, check_file, read_spec
+from .model_spec import (
+    DEFAULT_FLOW_SIGMA_PX,
+    DEFAULT_RELATIVE_DEPTH_SIGMA,
+    REMEDY,
+    FlowRepresentation,
+    ModelSpec,
+)
 from .models import find_model, read_model
 from .onnx_file import OnnxFile
 from .providers import Provider, describe, open_session

@@ -149,6 +149,7 @@ class Settings:
         )
 
 
+QOS_OVERRIDES = "qos_overrides."
 FIELDS = {item.name: item for item in dataclasses.fields(Settings)}
 
 
@@ -187,11 +188,17 @@ def changed(settings: Settings, changes: Iterable[Parameter], *, configured: boo
 
 def unknown_names(node: Node) -> list[str]:
     """Return the names given from outside that no parameter of the node has: misspelt, most likely."""
+    return [name for name in _undeclared(node) if not name.startswith(QOS_OVERRIDES)]
+
+
+def unused_qos_overrides(node: Node) -> list[str]:
+    """Return the QoS overrides given from outside that none of the node's topics has taken, once all are there."""
+    return [name for name in _undeclared(node) if name.startswith(QOS_OVERRIDES)]
+
+
+def _undeclared(node: Node) -> list[str]:
     # rclpy offers no public way to see overrides that nobody declared.
-    given = node._parameter_overrides
-    return sorted(
-        name for name in given if not node.has_parameter(name) and not name.startswith("qos_overrides.")
-    )
+    return sorted(name for name in node._parameter_overrides if not node.has_parameter(name))
 
 
 def _checked(item: Field[Any], value: Any) -> Any:

@@ -62,8 +62,7 @@ class Pipeline:
         self.intake.close()
         if self._worker.stop() is not None:
             self._drop(DropCause.STOPPED, "")
-        if not self.busy:
-            self._answerer.release()
+        self._answerer.close()
 
     def details(self) -> tuple[tuple[str, str], ...]:
         """Return what a diagnostic status says beyond the counts: the exposure in use, its age, and the epochs."""

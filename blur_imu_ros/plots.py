@@ -32,16 +32,22 @@ class Reference:
     linear: np.ndarray | None = None
 
 
+def draw_velocities(series: EstimateSeries, reference: Reference | None, folder: Path) -> list[Path]:
+    """Write angular.png and linear.png into the folder and return their paths."""
+    angular = draw_rates(series, reference, slice(0, 3), "angular velocity", "rad/s")
+    linear = draw_rates(series, reference, slice(3, 6), "linear velocity", "m/s")
+    return [_save(angular, folder / "angular.png"), _save(linear, folder / "linear.png")]
+
+
 def draw_all(series: EstimateSeries, reference: Reference | None, folder: Path) -> list[Path]:
     """Write angular.png, linear.png and confidence.png into the folder and return their paths."""
-    drawings = {
-        "angular.png": draw_rates(series, reference, slice(0, 3), "angular velocity", "rad/s"),
-        "linear.png": draw_rates(series, reference, slice(3, 6), "linear velocity", "m/s"),
-        "confidence.png": draw_confidence(series),
-    }
-    for name, figure in drawings.items():
-        figure.savefig(folder / name, dpi=110)
-    return [folder / name for name in drawings]
+    confidence = _save(draw_confidence(series), folder / "confidence.png")
+    return [*draw_velocities(series, reference, folder), confidence]
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=110)
+    return path
 
 
 def draw_rates(

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from tqdm import tqdm
 
 from .bag import BagReader
 from .bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual
@@ -22,9 +20,10 @@ from .exposure_field import check_exposure
 from .exposure_fit import limit_note
 from .network import FlowDepthNetwork
 from .options import EstimatorOptions
-from .recording import BagRecording, RecordedFrame, Recording, SequenceRecording, Timing
+from .progress import frame_bar
+from .recording import BagRecording, Recording, SequenceRecording, Timing
 from .replay_output import describe, explain, write_all
-from .replay_run import Progress, fit_to_gyro, run_all
+from .replay_run import fit_to_gyro, run_all
 from .timing import StampReference
 
 
@@ -82,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         network = open_network(args)
         with _new_folder(output):
             fitted_s = _fitted(recording, network, options) if args.fit_exposure else None
-            replayed = run_all(recording, network, options, fitted_s, _progress(recording, "estimating"))
+            replayed = run_all(
+                recording, network, options, fitted_s, frame_bar("estimating", recording.frame_count)
+            )
             picture = None if args.picture is None else explain(recording, replayed, network, args.picture)
             network.close()
             width = network.spec.width
@@ -121,7 +122,7 @@ def _new_folder(path: Path) -> Iterator[None]:
 
 
 def _fitted(recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions) -> float:
-    progress = _progress(recording, "fitting exposure")
+    progress = frame_bar("fitting exposure", recording.frame_count)
     fitted_s, interval_s = fit_to_gyro(recording, network, options, progress)
     if note := limit_note(fitted_s, interval_s):
         print(note, file=sys.stderr)
@@ -165,11 +166,3 @@ def open_recording(args: argparse.Namespace) -> Recording:
     except BaseException:
         reader.close()
         raise
-
-
-def _progress(recording: Recording, what: str) -> Progress:
-    def show(frames: Iterable[RecordedFrame]) -> Iterable[RecordedFrame]:
-        quiet = not sys.stderr.isatty()
-        return tqdm(frames, desc=what, total=recording.frame_count, unit="frame", leave=False, disable=quiet)
-
-    return show

@@ -170,7 +170,7 @@ def explain(recording: Recording, run: ReplayRun, network: FlowDepthNetwork, num
     solver = SequenceSolver(recorded.camera, network, Solver.DEFAULT, EstimatorOptions())
     prediction = solver.predict(recorded.image())
     flow = solver.signed_flow(prediction, estimate.twist, estimate.exposure_s)
-    inverse_depth = solver.camera.inverse_depth(prediction)
+    inverse_depth = solver.camera_solver.inverse_depth(prediction)
     truth = None if recording.truth is None else recording.truth[1][number]
     known = truth is not None and np.isfinite(truth).all()
     return draw_picture(solver.canonical, flow, inverse_depth, estimate.twist, truth if known else None)

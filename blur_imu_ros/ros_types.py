@@ -12,7 +12,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from .camera import CameraModel, DistortionModel
+from .camera import CameraModel
 from .estimate import LINEAR_FIRST
 from .timing import NS_PER_S
 
@@ -55,17 +55,17 @@ class MessageFactory:
         roi = self._make(
             "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
         )
-        model = camera.model if camera.model is not DistortionModel.NONE else DistortionModel.PLUMB_BOB
+        model, coefficients = camera.ros_distortion
         return self._make(
             CAMERA_INFO,
             header=self._header(stamp_ns, frame_id),
             height=camera.height,
             width=camera.width,
-            distortion_model=model.value,
-            d=np.array(camera.distortion or np.zeros(5), dtype=np.float64),
+            distortion_model=model,
+            d=np.array(coefficients),
             k=camera.matrix.ravel(),
             r=np.eye(3).ravel(),
-            p=np.hstack([camera.matrix, np.zeros((3, 1))]).ravel(),
+            p=camera.projection.ravel(),
             binning_x=0,
             binning_y=0,
             roi=roi,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .rigid_motion import rotations
+
 STARTS = 32
 FEWEST_FRAMES = 20
 
@@ -30,7 +32,7 @@ def match(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, 
 def match_any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
     """Best correlation over rotations and the sign of every frame, from several starts; and w [n, 3] with those signs."""
     best = (-np.inf, w)
-    for start in _rotations(STARTS):
+    for start in rotations(np.random.default_rng(0).normal(size=(STARTS, 4))):
         predicted, rotation = rates @ start.T, start
         for _ in range(10):
             turned = _nearer_side(w, predicted)
@@ -51,16 +53,3 @@ def turn_against(w: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> tu
 
 def _nearer_side(w: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.where(np.einsum("ni,ni->n", w, predicted) < 0, -1.0, 1.0)[:, None] * w
-
-
-def _rotations(count: int) -> np.ndarray:
-    """Rotation matrices [count, 3, 3] spread over all directions, the same ones every time."""
-    q = np.random.default_rng(0).normal(size=(count, 4))
-    a, b, c, d = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
-    return np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-            [2 * (b * c + a * d), a * a - b * b + c * c - d * d, 2 * (c * d - a * b)],
-            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a - b * b - c * c + d * d],
-        ]
-    ).transpose(2, 0, 1)

@@ -60,8 +60,8 @@ class SequenceSolver:
         self._network = network
         self._solver = solver
         self._options = options
-        self.camera = CameraSolver(camera, network.spec, options, correlation_px, independent_fraction)
-        self.view = self.camera.view
+        self.camera_solver = CameraSolver(camera, network.spec, options, correlation_px, independent_fraction)
+        self.view = self.camera_solver.view
         self.report_scale = REPORT_WIDTH / network.spec.width
 
     def predict(self, image: np.ndarray) -> Prediction:
@@ -71,7 +71,7 @@ class SequenceSolver:
 
     @cached_property
     def _fit_geometry(self) -> PointGeometry:
-        return self.camera.point_geometry(FIT_POINTS, 0.0)
+        return self.camera_solver.point_geometry(FIT_POINTS, 0.0)
 
     def prepare(self, prediction: Prediction, *, for_fit: bool = False) -> Prepared:
         """Reduce a prediction to what the solve needs; keeps no reference to its buffers.
@@ -79,13 +79,13 @@ class SequenceSolver:
         for_fit: up to FIT_POINTS, each erring for itself, since a fit solves every frame many times.
         """
         if self._solver is Solver.PUBLISHED:
-            camera, kind = self.camera, prediction.representation
-            inverse_depth = camera.inverse_depth(prediction)
+            solver, kind = self.camera_solver, prediction.representation
+            inverse_depth = solver.inverse_depth(prediction)
             motion = solve_published(
-                prediction.flow, inverse_depth, kind, camera.x, camera.y, self.view.focal_px
+                prediction.flow, inverse_depth, kind, solver.x, solver.y, self.view.focal_px
             )
             return Prepared(None, motion)
-        return Prepared(self.camera.points(prediction, self._fit_geometry if for_fit else None), None)
+        return Prepared(self.camera_solver.points(prediction, self._fit_geometry if for_fit else None), None)
 
     def solve(self, prepared: Prepared, exposure_s: float) -> Solved:
         """Velocity over an exposure in seconds."""
@@ -93,7 +93,7 @@ class SequenceSolver:
             assert prepared.motion is not None
             return Solved(prepared.motion / exposure_s, np.full((6, 6), np.nan))
         options = self._options
-        solution = self.camera.solve(prepared.points, exposure_s, options)
+        solution = self.camera_solver.solve(prepared.points, exposure_s, options)
         covariance = bound_eigenvalues(solution.covariance, options.min_variance, options.max_variance)
         return Solved(solution.twist, covariance)
 
@@ -101,8 +101,8 @@ class SequenceSolver:
         self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
     ) -> tuple[DirectionDecision, GreyView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
-        grey = grey_view(self.canonical, self.camera.outside, stamp_ns)
-        geometry = self.camera.geometry(prediction)
+        grey = grey_view(self.canonical, self.camera_solver.outside, stamp_ns)
+        geometry = self.camera_solver.geometry(prediction)
         neighbours = [earlier] if earlier else []
         decision = choose_direction(
             grey, neighbours, geometry, solved.twist, solved.covariance, None, DirectionOptions()
@@ -122,24 +122,24 @@ class SequenceSolver:
 
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
         """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""
-        matrix = self._interaction_matrix(prediction)[self.camera.seen]
+        matrix = self._interaction_matrix(prediction)[self.camera_solver.seen]
         length = np.linalg.norm(matrix @ (truth * exposure_s), axis=1)
         return float(np.median(length)) * self.report_scale
 
     def inverse_depth_error(self, prediction: Prediction, depth_m: Array) -> float:
         """Mean of |predicted - true| / true inverse depth over the grid where depth [H, W] of the source is known."""
-        camera = self.camera
+        solver = self.camera_solver
         centre = (self.view.width / 2 - 0.5, self.view.height / 2 - 0.5)
-        points = np.stack([camera.x + centre[0], camera.y + centre[1]], axis=1)[camera.seen]
+        points = np.stack([solver.x + centre[0], solver.y + centre[1]], axis=1)[solver.seen]
         column, row = np.rint(self.view.source_pixels(points)).astype(np.intp).T
         inside = (column >= 0) & (row >= 0) & (column < depth_m.shape[1]) & (row < depth_m.shape[0])
         true = depth_m[row[inside], column[inside]]
-        predicted = camera.inverse_depth(prediction).ravel()[camera.seen][inside]
+        predicted = solver.inverse_depth(prediction).ravel()[solver.seen][inside]
         known = np.isfinite(true) & (true > 0)
         # |1/a - 1/b| / (1/b) with b the true depth.
         return float(np.mean(np.abs(predicted[known] * true[known] - 1))) if known.any() else float("nan")
 
     def _interaction_matrix(self, prediction: Prediction) -> Array:
         """Of all points of the grid, at the predicted depth."""
-        at = self.camera.geometry(prediction)
+        at = self.camera_solver.geometry(prediction)
         return interaction_matrix(at.x, at.y, at.focal_px, at.inverse_depth)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import yaml
 
-from .camera import CameraModel, DistortionModel
+from .camera import CameraModel
+from .csv_rows import seconds
 from .errors import SequenceError
 from .sequence import DEPTH_PER_METRE, TRUTH_COLUMNS
 
@@ -85,7 +86,7 @@ class SequenceWriter:
             (self.folder / "depth").mkdir(exist_ok=True)
             scaled = np.nan_to_num(depth_m, nan=0.0) * DEPTH_PER_METRE
             _write(self.folder / depth, np.where(scaled < 65535.5, scaled, 0.0).round().astype(np.uint16), [])
-        stamp = f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}"
+        stamp = seconds(stamp_ns)
         self._frames.append([stamp, name, "" if exposure_s is None else f"{exposure_s:.9g}", depth])
         if twist is not None:
             self._truth.append([stamp, *("" if np.isnan(x) else f"{x:.9g}" for x in twist)])
@@ -99,19 +100,16 @@ class SequenceWriter:
 
 def camera_yaml(camera: CameraModel) -> dict[str, Any]:
     """The camera as the entries of a ROS camera_info YAML (camera_calibration_parsers layout)."""
-    matrix = camera.matrix
-    model = camera.model if camera.model is not DistortionModel.NONE else DistortionModel.PLUMB_BOB
-    coefficients = [float(d) for d in camera.distortion] or [0.0] * 5
-    projection = np.hstack([matrix, np.zeros((3, 1))])
+    model, coefficients = camera.ros_distortion
     return {
         "image_width": camera.width,
         "image_height": camera.height,
         "camera_name": "camera",
-        "camera_matrix": _matrix_entry(matrix),
-        "distortion_model": model.value,
+        "camera_matrix": _matrix_entry(camera.matrix),
+        "distortion_model": model,
         "distortion_coefficients": _matrix_entry(np.array([coefficients])),
         "rectification_matrix": _matrix_entry(np.eye(3)),
-        "projection_matrix": _matrix_entry(projection),
+        "projection_matrix": _matrix_entry(camera.projection),
     }
 
 

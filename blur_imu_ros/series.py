@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .csv_rows import seconds
 from .estimate import Estimate
 
 TWIST_NAMES = ("wx", "wy", "wz", "vx", "vy", "vz")
@@ -59,5 +60,6 @@ class EstimateSeries:
             for i, stamp_ns in enumerate(self.stamps_ns.tolist()):
                 numbers = [*self.twist[i], *sigma[i], self.sign_probability[i], self.blur_px[i]]
                 numbers += [self.exposure_s[i], self.residual_px[i]]
-                stamp = f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}"
-                writer.writerow([stamp, *(f"{number:.7g}" for number in numbers), int(self.points_used[i])])
+                writer.writerow(
+                    [seconds(stamp_ns), *(f"{number:.7g}" for number in numbers), int(self.points_used[i])]
+                )

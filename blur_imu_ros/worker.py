@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 class LatestWorker(Generic[Item]):
     """Call `work(item)` in a thread of its own, for the newest item submitted; older ones are handed back.
 
-    `work` may return for how many seconds to wait for the next item; when none came, it is called with None.
+    `work` may return for how many seconds to wait for the next item; when none came, or the thread ends, it is called with None.
 
     `begin` is called there first and waited for, since what a thread allocates is kept for that thread; what it raises is
     raised here.
@@ -64,7 +64,9 @@ class LatestWorker(Generic[Item]):
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._stopping or self._waiting is not None, patience_s)
-                if self._stopping:
-                    return
+                ends = self._stopping
                 item, self._waiting = self._waiting, None
-            patience_s = self._work(item)
+            if not ends or patience_s is not None:
+                patience_s = self._work(item)
+            if ends:
+                return

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from blur_imu_ros.camera import CameraModel, CanonicalView, DistortionModel
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.canonical_view import CanonicalView
+from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.errors import CameraError, ImageError
 
 WIDTH, HEIGHT, FOCAL = 320, 224, 250.8

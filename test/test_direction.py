@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from moving_camera import INTERVAL_NS, TWIST, photograph
 
-from blur_imu_ros.camera import CameraModel, CanonicalView
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.direction import (
     DirectionDecision,
     DirectionOptions,

@@ -49,7 +49,6 @@ class Oracle:
             min_blur_px=min_blur_px,
             training_run="",
             licence="",
-            has_flow_sigma=True,
             has_depth_sigma=True,
             notes=(),
         )
@@ -165,7 +164,7 @@ def test_reset_forgets_the_frame_before() -> None:
 def test_warming_leaves_nothing_behind() -> None:
     warmed, fresh = BlurImuEstimator(Oracle(TWIST)), BlurImuEstimator(Oracle(TWIST))
     warmed.warm()
-    assert warmed.camera is warmed.last_canonical is warmed.last_prediction is None
+    assert warmed.solver is warmed.last_canonical is warmed.last_prediction is None
     first, expected = warmed.estimate(frame(0)), fresh.estimate(frame(0))
     np.testing.assert_array_equal(first.twist, expected.twist)
     assert first.sign_probability == 0.5
@@ -180,7 +179,7 @@ def test_a_network_that_fails_on_noise_still_answers_frames(monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(network, "predict", fail)
         estimator.warm()
-    assert estimator.camera is None
+    assert estimator.solver is None
     assert estimator.estimate(frame(0)).sign_probability == 0.5
 
 
@@ -193,20 +192,20 @@ def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
     network.seen_inverse_depth = network.inverse_depth / 2
     estimate = estimator.estimate(frame(0, camera=narrow))
     sign = 1 if estimate.twist @ TWIST > 0 else -1
-    assert estimator.camera is not None
-    assert estimator.camera.view.focal_px == pytest.approx(520)
+    assert estimator.solver is not None
+    assert estimator.solver.view.focal_px == pytest.approx(520)
     np.testing.assert_allclose(sign * estimate.twist, TWIST, rtol=0.03, atol=0.03)
 
 
 def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:
     estimator = BlurImuEstimator(Oracle(TWIST))
     estimator.estimate(frame(0))
-    camera = estimator.camera
+    camera = estimator.solver
     estimator.estimate(frame(1))
-    assert estimator.camera is camera
+    assert estimator.solver is camera
     other = CameraModel(WIDTH, HEIGHT, CAMERA.matrix * [[1.1], [1.1], [1]])
     assert estimator.estimate(frame(2, camera=other)).sign_probability == 0.5
-    assert estimator.camera is not camera
+    assert estimator.solver is not camera
 
 
 def test_intrinsics_that_breathe_are_of_one_camera() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx_models import write_model
 
-from blur_imu_ros.camera import CameraModel, CanonicalView
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.cli import main
 from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix

@@ -63,7 +63,6 @@ def test_spec_holds_the_metadata(tmp_path):
     assert spec.covariance_scale == (1, 2, 3, 4, 5, 6.5)
     assert (spec.independent_fraction, spec.depth_scale_sigma, spec.min_blur_px) == (0.01, 0.1, 0.7)
     assert (spec.training_run, spec.licence) == ("made by a test", "Apache-2.0")
-    assert spec.has_flow_sigma
     assert spec.has_depth_sigma
     assert len(spec.sha256) == 64
 

@@ -28,6 +28,7 @@ def estimate() -> Estimate:
         exposure_s=0.01,
         stages_ms={},
         decided=True,
+        doubt="",
     )
 
 

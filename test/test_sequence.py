@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blur_imu_ros.camera import CameraModel, DistortionModel
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.errors import BlurImuError, CameraError, SequenceError
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from blur_imu_ros.sequence_writer import SequenceWriter

@@ -80,7 +80,7 @@ def points_of(
 def depth_offset(solver: SequenceSolver, prediction: Prediction, depth_m: np.ndarray) -> float:
     """Median over the image of ln(true / predicted inverse depth), both at about the same places."""
     true = np.nanmedian(np.where(depth_m > 0, 1 / np.maximum(depth_m, 1e-3), np.nan))
-    return float(np.log(true / np.median(solver.camera.inverse_depth(prediction))))
+    return float(np.log(true / np.median(solver.camera_solver.inverse_depth(prediction))))
 
 
 def errors_and_covariances(

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from blur_imu_ros.camera import CameraModel, DistortionModel
+from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.sequence_writer import SequenceWriter
 from training.asset_split import Split
@@ -86,9 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Render the recording. Raises ConfigurationError where the path runs into something."""
     cv2.setNumThreads(1)
     size = CameraSize(336, 252, 262.0)
-    matrix = np.array(
-        [[size.focal_px, 0, (size.width - 1) / 2], [0, size.focal_px, (size.height - 1) / 2], [0, 0, 1]]
-    )
     rng = np.random.default_rng((arguments.seed, arguments.room))
     room, renderer = build_room(Pack(arguments.pack, Split.TEST), arguments.room), Renderer()
     renderer.load(room.scene)
@@ -100,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     path, camera = HandheldPath(rng, homes[0]), ClipCamera(size, demo_sensor(rng), arguments.exposure, 0.0)
     with SequenceWriter(
         arguments.out,
-        CameraModel(size.width, size.height, matrix, (), DistortionModel.NONE),
+        CameraModel.pinhole(size.width, size.height, size.focal_px),
         image_suffix=".jpg",
         jpeg_quality=JPEG_QUALITY,
     ) as writer:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from blur_imu_ros.camera import CameraModel, DistortionModel
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.rigid_motion import rotations
 from blur_imu_ros.sequence import read_image

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from blur_imu_ros.camera import CameraModel, CanonicalView
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import read_image
 from training.blur import View

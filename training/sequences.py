@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from blur_imu_ros.camera import CameraModel, DistortionModel
+from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.sequence_writer import SequenceWriter
 from training.asset_split import Split
 from training.blur import View, integrate_exposure
@@ -185,8 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     width, height = arguments.size
     size = CameraSize(width, height, 510.0 * width / 640)
-    matrix = np.array([[size.focal_px, 0, (width - 1) / 2], [0, size.focal_px, (height - 1) / 2], [0, 0, 1]])
-    camera = CameraModel(width, height, matrix, (), DistortionModel.NONE)
+    camera = CameraModel.pinhole(width, height, size.focal_px)
     pack = Pack(arguments.pack, Split(arguments.split))
     with SequenceWriter(arguments.out, camera, image_suffix=".jpg") as writer:
         clips = render_clips(

@@ -65,9 +65,8 @@ def write_collage_sequence(
     """A sequence folder whose frames are unrelated collages, each blurred by its own known velocity."""
     rng = np.random.default_rng(seed)
     (width, height), focal_px = size, 510.0 * size[0] / 640
-    matrix = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
     view = View(width, height, focal_px, np.eye(3))
-    with SequenceWriter(folder, CameraModel(width, height, matrix), image_suffix=".jpg") as writer:
+    with SequenceWriter(folder, CameraModel.pinhole(width, height, focal_px), image_suffix=".jpg") as writer:
         for number in range(frames):
             twist = rng.normal(0, np.repeat((ANGULAR_RAD_S, LINEAR_M_S), 3))
             motion = ExposureMotion(twist * EXPOSURE_S, np.zeros(6))

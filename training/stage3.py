@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from blur_imu_ros.camera import CanonicalView
+from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.errors import ConfigurationError, SequenceError
 from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical

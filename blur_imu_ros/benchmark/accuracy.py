@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..command_arguments import add_network_arguments, open_network
 from ..errors import ConfigurationError
 from ..evaluation import EvaluationOptions, evaluate_sequence
 from ..metrics import EvaluatedFrames
 from ..network import FlowDepthNetwork
+from ..progress import frame_bar
 from ..sequence import Sequence
 from .baselines import TITLES, Answers, Baseline, External, answer
 from .cache import TrajectoryCache, default_folder
@@ -105,16 +104,7 @@ def _measure(
     """Ours and every alternative on the frames that `blur_imu evaluate --fit-exposure` reports."""
 
     def progress(what: str) -> Any:
-        def show(frames: Iterable[int]) -> Iterable[int]:
-            return tqdm(
-                frames,
-                desc=f"{sequence.name}: {what}",
-                unit="frame",
-                leave=False,
-                disable=not sys.stderr.isatty(),
-            )
-
-        return show
+        return frame_bar(f"{sequence.name}: {what}")
 
     frames = evaluate_sequence(sequence, network, EvaluationOptions(fit_exposure=True), progress(OURS)).frames
     entries = [MethodFrames(OURS, frames, float(np.mean(frames.latency_ms)) / 1e3, {})]

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..camera import CameraModel, DistortionModel
+from ..camera import CameraModel
 from ..child import Child
+from ..distortion import DistortionModel
 from ..errors import BlurImuError
 from ..sequence import Sequence
 from .trajectory import Trajectory, read_tum, write_tum

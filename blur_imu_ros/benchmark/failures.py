@@ -37,7 +37,7 @@ def _draw(sequence: Sequence, network: FlowDepthNetwork, frames: EvaluatedFrames
     prediction = solver.predict(read_image(sequence.frames[number].image))
     twist, truth = frames.twist[row], frames.truth[row]
     flow = solver.signed_flow(prediction, twist, float(frames.exposure_s[row]))
-    inverse_depth = solver.camera.inverse_depth(prediction)
+    inverse_depth = solver.camera_solver.inverse_depth(prediction)
     figure = draw_picture(solver.canonical, flow, inverse_depth, twist, truth)
     error = twist - truth
     caption = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..csv_rows import nanoseconds
+from ..csv_rows import nanoseconds, seconds
 from ..errors import SequenceError
 from ..rigid_motion import quaternion, rotations
 
@@ -119,8 +119,7 @@ def write_tum(trajectory: Trajectory, path: Path) -> None:
     """Write a trajectory in the TUM format."""
     rows = zip(trajectory.stamps_ns.tolist(), trajectory.position, trajectory.rotation, strict=True)
     lines = [
-        f"{stamp // 10**9}.{stamp % 10**9:09d} "
-        + " ".join(f"{x:.9g}" for x in (*position, *quaternion(rotation)))
+        " ".join([seconds(stamp), *(f"{x:.9g}" for x in (*position, *quaternion(rotation)))])
         for stamp, position, rotation in rows
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..camera import CameraModel, DistortionModel
+from ..camera import CameraModel
+from ..distortion import DistortionModel
 from ..sequence import Sequence, read_image
 from .trajectory import NEIGHBOUR_INTERVALS, Trajectory
 

@@ -37,12 +37,11 @@ class Workload:
     @classmethod
     def synthetic(cls, width: int = 640, height: int = 480) -> Workload:
         """A texture seen by a camera that turns to and fro, the same every time."""
-        focal_px = FOCAL_SHARE * width
-        matrix = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
+        camera = CameraModel.pinhole(width, height, FOCAL_SHARE * width)
         noise = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
         texture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-        messages = [_message(_blurred(texture, matrix, i)) for i in range(IMAGES)]
-        return cls(f"synthetic {width}x{height}", CameraModel(width, height, matrix), messages, EXPOSURE_S)
+        messages = [_message(_blurred(texture, camera.matrix, i)) for i in range(IMAGES)]
+        return cls(f"synthetic {width}x{height}", camera, messages, EXPOSURE_S)
 
 
 def _blurred(texture: np.ndarray, matrix: np.ndarray, frame: int) -> np.ndarray:
