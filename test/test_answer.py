@@ -115,6 +115,16 @@ def test_a_frame_that_waited_in_vain_is_published_as_it_was(answering):
     assert published == [1, 2]
 
 
+def test_nothing_is_published_once_closed(answering):
+    answerer, answer, published, dropped = answering((1,))
+    answer(1)
+    answerer.close()
+    assert answerer.answer(None) is None
+    answer(2)
+    assert published == []
+    assert [cause for cause, _ in dropped] == ["deactivated"] * 2
+
+
 def test_a_new_epoch_publishes_what_waited_for_the_old_one(answering):
     _, answer, published, _ = answering((5, 1))
     answer(5)

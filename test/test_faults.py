@@ -9,9 +9,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PointStamped
 from lifecycle_msgs.msg import Transition
 from onnx_models import write_model
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from ros_rig import EXPOSURE_S, HEIGHT, WIDTH, Nodes, Rig, camera_info, drops, frame, stretched, values
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo
 
 NS = 1_000_000_000
 HALF_EXPOSURE_NS = round(EXPOSURE_S / 2 * NS)
@@ -219,6 +220,25 @@ def test_activation_that_fails_says_why_and_frees_everything(rig, start):
     assert rig.node.count_subscribers("/camera_info") == 0
     assert rig.change_state(Transition.TRANSITION_CONFIGURE)
     assert rig.change_state(Transition.TRANSITION_ACTIVATE) is False
+
+
+def test_an_override_of_quality_of_service_that_no_topic_takes_is_told_of(rig, start):
+    node = start(**{"qos_overrides./imagee.subscription.reliability": "reliable"})
+    assert "parameter 'qos_overrides./imagee.subscription.reliability' is of no input" in node.log
+    assert "such as /image" in node.log
+
+
+def test_a_calibration_published_once_reaches_a_node_that_comes_later(rig, start):
+    once = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    rig.node.create_publisher(CameraInfo, "once", once).publish(camera_info())
+    policies = {"durability": "transient_local", "reliability": "reliable"}
+    start(
+        active=False,
+        exposure_s=0.01,
+        arguments=("-r", "camera_info:=/once"),
+        **{f"qos_overrides./once.subscription.{policy}": value for policy, value in policies.items()},
+    )
+    rig.stream_until_answered()
 
 
 def test_model_is_replaced_by_garbage_and_restored(rig, start, model):

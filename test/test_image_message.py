@@ -151,6 +151,13 @@ def test_a_mosaic_that_was_compressed_as_it_is_gets_its_colours(text):
     packed = compressed(".png", mosaic)
     packed.format = text
     assert np.array_equal(decode_compressed(packed)[8, 8], [200, 120, 40])
+    # 10 or 12 bits come as 16.
+    deep = compressed(".png", mosaic.astype(np.uint16) * 257)
+    deep.format = text.replace("8", "16", 1)
+    assert np.array_equal(decode_compressed(deep)[8, 8], [200, 120, 40])
+    packed.format = "bayer_rgbw8; png compressed "
+    with pytest.raises(ImageError, match=r"mosaic .* not known .*bayer_rgbw8.*publish the debayered image"):
+        decode_compressed(packed)
     # What the transport has turned into grey or colour itself is left as it is.
     packed.format = "bayer_grbg8; jpeg compressed mono8"
     assert np.array_equal(decode_compressed(packed), mosaic)

@@ -75,6 +75,21 @@ def test_it_is_called_when_nothing_came_in_time():
     worker.stop(PATIENCE_S)
 
 
+def test_what_waits_for_the_next_item_is_ended_by_the_thread_itself():
+    calls: queue.Queue = queue.Queue()
+
+    def work(item):
+        calls.put(item)
+        return 60.0
+
+    worker = LatestWorker(work)
+    worker.submit("waits")
+    assert calls.get(timeout=PATIENCE_S) == "waits"
+    assert worker.stop(PATIENCE_S) is None
+    assert calls.get_nowait() is None
+    assert calls.empty()
+
+
 def test_stopping_an_idle_worker_returns_at_once():
     assert LatestWorker(lambda item: None).stop(PATIENCE_S) is None
 

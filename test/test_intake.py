@@ -1,0 +1,86 @@
+"""From messages to frames: which exposure an image gets, without a node around it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from geometry_msgs.msg import PointStamped
+from message_filters import SimpleFilter
+from ros_rig import camera_info, frame
+
+from blur_imu_ros.diagnostics import Health
+from blur_imu_ros.exposure import ExposureTopic
+from blur_imu_ros.exposure_field import ExposureField, ExposureUnit
+from blur_imu_ros.intake import FrameIntake
+from blur_imu_ros.parameters import Settings
+
+INTERVAL_NS = 33_000_000
+OFFSET_NS = 10_000_000
+
+
+def stamped(message, stamp_ns):
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+    return message
+
+
+@pytest.fixture
+def camera():
+    """A driver: `image(n)` and `exposure(n, s)`, stamped OFFSET_NS after its image; what its images got, and what was dropped."""
+    placed, dropped = [], []
+
+    class Camera:
+        def __init__(self, **settings):
+            self.placed, self.dropped = placed, dropped
+            self.driver = SimpleFilter()
+            self.intake = FrameIntake(
+                lambda: replace(Settings(), **settings),
+                Health(),
+                lambda received: placed.append(received.exposure_s),
+                lambda cause, text: dropped.append(cause.value),
+            )
+            field = ExposureField("point.x", "", ExposureUnit.SECONDS)
+            self.intake.take_exposures_from(ExposureTopic(self.driver, field, pytest.fail))
+            self.intake.on_camera_info(camera_info())
+
+        def image(self, number):
+            self.intake.on_image(stamped(frame(), 10**9 + number * INTERVAL_NS))
+
+        def exposure(self, number, exposure_s):
+            message = stamped(PointStamped(), 10**9 + number * INTERVAL_NS + OFFSET_NS)
+            message.point.x = exposure_s
+            self.driver.signalMessage(message)
+
+    return Camera
+
+
+@pytest.mark.parametrize("tolerance_s", [0.02, 0.04, 1.0])
+def test_an_image_waits_for_its_own_exposure_however_wide_the_tolerance(camera, tolerance_s):
+    subject = camera(exposure_tolerance_s=tolerance_s)
+    exposures = [0.002] * 5 + [0.010] * 5
+    for number, exposure_s in enumerate(exposures):
+        subject.image(number)
+        subject.exposure(number, exposure_s)
+    assert subject.placed == exposures
+    assert subject.dropped == []
+
+
+def test_exposures_that_come_less_often_than_images_serve_several(camera):
+    subject = camera(exposure_tolerance_s=0.2)
+    for number in range(9):
+        subject.image(number)
+        if number % 4 == 0:
+            subject.exposure(number, 0.001 * (number + 1))
+    subject.intake.expire(float("inf"))
+    assert subject.placed == pytest.approx([0.001] * 4 + [0.005] * 4 + [0.009])
+    assert subject.dropped == []
+
+
+def test_beyond_the_tolerance_there_is_no_exposure(camera):
+    subject = camera(exposure_tolerance_s=0.001)
+    for number in range(3):
+        subject.image(number)
+        subject.exposure(number, 0.002)
+    subject.intake.expire(float("inf"))
+    assert subject.placed == []
+    assert subject.dropped == ["no exposure time"] * 3
