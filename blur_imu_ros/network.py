@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from .blank_cells import BlankCells
 from .errors import ConfigurationError, ImageError, ModelError, first_line
 from .model_contract import CHANNELS, check_file, read_spec
 from .model_spec import (
@@ -24,6 +25,8 @@ from .providers import Provider, describe, open_session
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 
 MOST_THREADS = 256
+BLANK_LOG_SIGMA = 6.0  # 400 px: says nothing
+LEAST_INVERSE_DEPTH = 1e-3  # 1/m: an inverse depth of zero would leave a step no flow to be seen by
 LOG_SIGMA_LIMIT = 20.0  # wider or narrower says nothing more, and its exponential still fits float32
 FARTHEST_INVERSE_DEPTH = 0.05  # 1/m: the floor of a default depth sigma, 20 m
 
@@ -33,8 +36,8 @@ class Prediction:
     """Network outputs on the grid [h, w], float32: views of buffers that the next prediction overwrites.
 
     `flow` [2, h, w] in canonical pixels per exposure, signed or double-angle by `representation`;
-    `flow_log_sigma` the natural logarithm of its standard deviation per component; `inverse_depth` (>= 0) in
-    1/m with `inverse_depth_log_sigma` likewise.
+    `flow_log_sigma` the natural logarithm of its standard deviation per component, wide where the image is blank;
+    `inverse_depth` (> 0) in 1/m with `inverse_depth_log_sigma` likewise.
     """
 
     flow: np.ndarray
@@ -122,7 +125,7 @@ class FlowDepthNetwork:
             name: np.zeros((1, count, rows, columns), np.float32) for name, count in CHANNELS.items()
         }
         self._produced = [output.name for output in self._session.get_outputs()]
-        self._outputs["flow_log_sigma"].fill(np.log(DEFAULT_FLOW_SIGMA_PX))
+        self._blank = BlankCells(spec.height, spec.width, spec.stride)
         self._binding = self._session.io_binding()
         if on_gpu:
             arrays = {"image": self._image, **{name: self._outputs[name] for name in self._produced}}
@@ -151,11 +154,15 @@ class FlowDepthNetwork:
     def _fill_defaults(self) -> Prediction:
         outputs = {name: array[0, 0] for name, array in self._outputs.items() if CHANNELS[name] == 1}
         depth, depth_sigma = outputs["inverse_depth"], outputs["inverse_depth_log_sigma"]
-        np.maximum(depth, 0, out=depth)
+        np.maximum(depth, LEAST_INVERSE_DEPTH, out=depth)
+        if "flow_log_sigma" not in self._produced:
+            outputs["flow_log_sigma"].fill(np.log(DEFAULT_FLOW_SIGMA_PX))
         if not self.spec.has_depth_sigma:
             np.log(DEFAULT_RELATIVE_DEPTH_SIGMA * np.maximum(depth, FARTHEST_INVERSE_DEPTH), out=depth_sigma)
         for sigma in (outputs["flow_log_sigma"], depth_sigma):
             np.clip(sigma, -LOG_SIGMA_LIMIT, LOG_SIGMA_LIMIT, out=sigma)
+        flow_sigma, blank = outputs["flow_log_sigma"], self._blank.find(self._image[0])
+        np.maximum(flow_sigma, BLANK_LOG_SIGMA, out=flow_sigma, where=blank)
         return Prediction(flow=self._outputs["flow"][0], representation=self.spec.representation, **outputs)
 
 

@@ -8,9 +8,15 @@ from onnx_models import write_model
 
 from blur_imu_ros import providers
 from blur_imu_ros.errors import ImageError, ModelError
-from blur_imu_ros.network import FlowDepthNetwork, FlowRepresentation, Provider
+from blur_imu_ros.network import (
+    BLANK_LOG_SIGMA,
+    LEAST_INVERSE_DEPTH,
+    FlowDepthNetwork,
+    FlowRepresentation,
+    Provider,
+)
 
-GREY = np.full((224, 320, 3), 100, np.uint8)
+NOISE = np.random.default_rng(0).integers(0, 256, (224, 320, 3), np.uint8)
 
 
 def load(path, **options) -> FlowDepthNetwork:
@@ -32,7 +38,7 @@ def test_outputs_reach_the_prediction(tmp_path, representation, stride):
         inverse_depth_log_sigma=-1.5,
         metadata={"flow_representation": representation.value},
     )
-    prediction = load(path).predict(GREY)
+    prediction = load(path).predict(NOISE)
     assert np.array_equal(prediction.flow, flow)
     assert np.array_equal(prediction.inverse_depth, depth)
     assert (prediction.flow_log_sigma == -0.5).all()
@@ -86,21 +92,36 @@ def test_missing_sigmas_and_calibration_get_defaults_and_notes(tmp_path):
         metadata=dict.fromkeys((*keys, "training_run", "licence")),
     )
     network = load(path)
-    prediction = network.predict(GREY)
+    prediction = network.predict(NOISE)
     assert (prediction.flow_log_sigma == 0).all()
     assert np.allclose(prediction.inverse_depth_log_sigma[:, 40:], math.log(0.15))
     assert np.allclose(prediction.inverse_depth_log_sigma[:, :40], math.log(0.3 * 0.05))
-    assert (prediction.inverse_depth[:, :40] == 0).all()
+    assert (prediction.inverse_depth[:, :40] == np.float32(LEAST_INVERSE_DEPTH)).all()
     notes = "\n".join(network.spec.notes)
     for key in (*keys, "flow_log_sigma", "inverse_depth_log_sigma"):
         assert f"no {key}" in notes or f"no output {key}" in notes
     assert network.spec.licence == "unknown"
 
 
+@pytest.mark.parametrize("sigma", [-1.0, None])
+def test_blank_parts_of_an_image_say_nothing(tmp_path, sigma):
+    network = load(write_model(tmp_path / "net.onnx", flow_log_sigma=sigma))
+    usual = network.predict(NOISE).flow_log_sigma.copy()
+    assert (usual == (0 if sigma is None else sigma)).all()
+    for level in (0, 90, 255):
+        half = NOISE.copy()
+        half[:112] = level
+        found = network.predict(half).flow_log_sigma
+        # A cell beside the border between both may count either way.
+        assert (found[:27] == BLANK_LOG_SIGMA).all()
+        assert np.array_equal(found[29:], usual[29:])
+    assert np.array_equal(network.predict(NOISE).flow_log_sigma, usual)
+
+
 def test_extreme_sigmas_are_limited(tmp_path):
     prediction = load(
         write_model(tmp_path / "net.onnx", flow_log_sigma=5000.0, inverse_depth_log_sigma=-300.0)
-    ).predict(GREY)
+    ).predict(NOISE)
     assert np.isfinite(np.exp(prediction.flow_log_sigma)).all()
     assert (np.exp(prediction.inverse_depth_log_sigma) > 0).all()
 
@@ -183,7 +204,7 @@ def test_damaged_files_are_refused(tmp_path):
             load(damaged)
 
 
-@pytest.mark.parametrize("image", [GREY[:-1], GREY.astype(np.float32), GREY[..., 0], GREY[None]])
+@pytest.mark.parametrize("image", [NOISE[:-1], NOISE.astype(np.float32), NOISE[..., 0], NOISE[None]])
 def test_wrong_input_is_refused(tmp_path, image):
     network = load(write_model(tmp_path / "net.onnx"))
     with pytest.raises(ImageError, match=r"instead of uint8 \[224, 320, 3\]"):
@@ -199,14 +220,14 @@ def test_a_closed_network_says_so(tmp_path):
     network = load(write_model(tmp_path / "net.onnx"))
     network.close()
     with pytest.raises(ModelError, match="closed"):
-        network.predict(GREY)
+        network.predict(NOISE)
 
 
 def test_auto_runs_somewhere_and_says_where(tmp_path):
     network = load(write_model(tmp_path / "net.onnx"), provider=Provider.AUTO)
     assert network.provider_message.startswith("provider asked: auto; available: ")
     assert "runs: c" in network.provider_message
-    assert network.predict(GREY).flow[0, 0, 0] == 3
+    assert network.predict(NOISE).flow[0, 0, 0] == 3
 
 
 @pytest.mark.parametrize("provider", [Provider.CUDA, Provider.TENSORRT])
