@@ -93,9 +93,15 @@ def _image_topic(reader: BagReader, name: str | None) -> str:
             f"{reader.path}: holds no images ({_listing(list(reader.topics.values()))}); "
             "record an Image or CompressedImage topic"
         )
-    raw = [t for t in found if t.type == IMAGE] or found
+    names = {topic.name for topic in found}
+    # A compressed topic beside its raw one says the same again; the node's own pictures are no camera's.
+    cameras = [
+        t
+        for t in found
+        if (t.type == IMAGE or _base(t.name) not in names) and not _base(t.name).endswith(OWN_TOPICS)
+    ] or found
     # Depth and processed images often come without a CameraInfo of their own beside them.
-    described = [t for t in raw if _sibling(t.name, "camera_info") in reader.topics] or raw
+    described = [t for t in cameras if _sibling(t.name, "camera_info") in reader.topics] or cameras
     if len(described) > 1:
         raise BagError(
             f"{reader.path}: several image topics; choose one with --image-topic: {_listing(described)}"
@@ -110,7 +116,7 @@ def _camera_info_topic(reader: BagReader, name: str | None, image: str) -> str:
     names = [topic.name for topic in found]
     if _sibling(image, "camera_info") in names:
         return _sibling(image, "camera_info")
-    if len(found) == 1:
+    if len(found) == 1 and not _is_of_another(reader, names[0], image):
         return names[0]
     if not found:
         raise BagError(
@@ -131,6 +137,7 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
     known = reader.topics_of(*DRIVERS)
     beside = [t for t in known if t.name.rsplit("/", 1)[0] == _base(image).rsplit("/", 1)[0]]
     candidates = beside or [t for t in known if t.type != DIAGNOSTICS] or known
+    candidates = [t for t in candidates if not _is_of_another(reader, t.name, image)]
     stating = candidates if len(candidates) == 1 else [t for t in candidates if _states(reader, t)]
     if len(stating) > 1:
         raise BagError(
@@ -182,6 +189,13 @@ def _named(reader: BagReader, name: str, types: tuple[str, ...], option: str) ->
     if types and topic.type not in types:
         raise BagError(f"{reader.path}: {option} {name} is a {topic.type}, not {' or '.join(types)}")
     return topic.name
+
+
+def _is_of_another(reader: BagReader, topic: str, image: str) -> bool:
+    """Whether a topic lies beside images, but beside others than these."""
+    place = topic.rsplit("/", 1)[0]
+    places = {_base(t.name).rsplit("/", 1)[0] for t in reader.topics_of(IMAGE, COMPRESSED_IMAGE)}
+    return place in places and place != _base(image).rsplit("/", 1)[0]
 
 
 def _base(image: str) -> str:

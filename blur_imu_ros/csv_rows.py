@@ -50,7 +50,8 @@ def nanoseconds(text: str) -> int:
 
 def seconds(stamp_ns: int) -> str:
     """Nanoseconds as text in seconds, exactly; what `nanoseconds` reads."""
-    return f"{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}"
+    whole, part = divmod(abs(stamp_ns), 10**9)
+    return f"{'-' if stamp_ns < 0 else ''}{whole}.{part:09d}"
 
 
 def parse_stamp_ns(text: str, where: str, previous: int | None) -> int:
@@ -59,6 +60,8 @@ def parse_stamp_ns(text: str, where: str, previous: int | None) -> int:
         stamp_ns = nanoseconds(text)
     except ValueError as error:
         raise SequenceError(f"{where}: stamp_s {error}") from error
+    if stamp_ns < 0:
+        raise SequenceError(f"{where}: stamp_s {text} is negative; count from zero")
     if previous is not None and stamp_ns <= previous:
         raise SequenceError(
             f"{where}: stamp_s {text} is not later than the line before; sort the rows by time"

@@ -18,7 +18,6 @@ from .command_arguments import (
 )
 from .errors import ConfigurationError
 from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
-from .exposure_fit import limit_note
 from .metrics import EvaluatedFrames, summary
 from .options import EstimatorOptions
 from .progress import frame_bar
@@ -75,9 +74,8 @@ def run(args: argparse.Namespace) -> int:
     for sequence in sequences:
         evaluation = evaluate_sequence(sequence, network, options, frame_bar(sequence.name))
         evaluations.append(evaluation)
-        fitted = evaluation.exposure_s_fitted
-        if fitted is not None and (note := limit_note(fitted, sequence.frame_interval_s)):
-            print(f"{sequence.name}: {note}", file=sys.stderr)
+        if evaluation.note:
+            print(f"{sequence.name}: {evaluation.note}", file=sys.stderr)
     network.close()
     result = report(network.spec.name, evaluations, options)
     print(table(result))

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import ExposureError
 from .estimate import Estimate, Frame
 from .estimator import BlurImuEstimator
-from .exposure_fit import fit_exposure
+from .exposure_fit import fit_exposure, limit_note
 from .metrics import EvaluatedFrames, true_sign
 from .network import FlowDepthNetwork, Prediction
 from .options import EstimatorOptions
@@ -46,11 +46,13 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class SequenceEvaluation:
-    """Per-frame results of one sequence, in its order; exposure_s_fitted None where nothing was fitted."""
+    """Per-frame results of one sequence, in its order; exposure_s_fitted None where nothing was fitted; note: why not to
+    trust that, empty otherwise."""
 
     name: str
     frames: EvaluatedFrames
     exposure_s_fitted: float | None
+    note: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def evaluate_sequence(
             rows[-1] |= _answer(revised)
         rows.append(_row(sequence, solver, i, float(exposure_s[i]), measurement))
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return SequenceEvaluation(sequence.name, EvaluatedFrames(**columns), fitted)
+    note = "" if fitted is None else limit_note(fitted, sequence.frame_interval_s)
+    return SequenceEvaluation(sequence.name, EvaluatedFrames(**columns), fitted, note)
 
 
 def _odd(frames: np.ndarray) -> np.ndarray:
@@ -114,14 +117,16 @@ def _fit(sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions,
             f"{sequence.folder}: {len(frames)} frames are too few to fit the exposure on even blocks of {BLOCK_FRAMES} "
             "and report the odd ones; use a longer sequence or fill in exposure_s"
         )
-    known = frames[~_odd(frames) & np.isfinite(sequence.truth[:, :3]).all(axis=1)]
-    images = (read_image(sequence.frames[i].image) for i in progress(known))
+    unknown = np.array([frame.exposure_s is None for frame in sequence.frames])
+    # What is known of other frames says nothing of these.
+    fitting = frames[~_odd(frames) & unknown & np.isfinite(sequence.truth[:, :3]).all(axis=1)]
+    images = (read_image(sequence.frames[i].image) for i in progress(fitting))
     prepared = [solver.prepare(solver.predict(image), for_fit=True) for image in images]
 
     def solve(k: int, exposure_s: float) -> np.ndarray:
         return solver.solve(prepared[k], exposure_s).twist[:3]
 
-    return fit_exposure(solve, sequence.truth[known, :3], sequence.frame_interval_s)
+    return fit_exposure(solve, sequence.truth[fitting, :3], sequence.frame_interval_s)
 
 
 def _as_the_node(

@@ -150,6 +150,11 @@ class FrameIntake:
         except BlurImuError as error:
             self._drop(cause_of(error), str(error))
             return
+        if t_mid_ns < 0:
+            self._drop(
+                DropCause.STAMP, "the middle of the exposure lies before time zero; check stamp_reference"
+            )
+            return
         if self._epochs.admit(t_mid_ns) is Admission.LATE:
             self._drop(DropCause.LATE, "")
             return

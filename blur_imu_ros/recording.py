@@ -28,12 +28,13 @@ from .timing import StampReference, mid_exposure_ns, stamp_or_none
 @dataclass(frozen=True)
 class RecordedFrame:
     """`image()` decodes to uint8 RGB [H, W, 3] or mono [H, W]; calibration: or why there is none; stamp as recorded, None where
-    malformed; exposure None where unknown."""
+    malformed; exposure None where unknown, exposure_note says more of that."""
 
     image: Callable[[], np.ndarray]
     calibration: CameraModel | CameraError
     stamp_ns: int | None
     exposure_s: float | None
+    exposure_note: str = ""
 
     @property
     def camera(self) -> CameraModel:
@@ -157,7 +158,7 @@ class BagRecording:
             message = self._reader.decode(raw)
             decode = decode_compressed if raw.type == COMPRESSED_IMAGE else decode_image
             stamp = stamp_or_none(message.header.stamp)
-            yield RecordedFrame(partial(decode, message), camera, stamp, self._exposure(stamp))
+            yield RecordedFrame(partial(decode, message), camera, stamp, *self._exposure(stamp))
 
     def messages(self) -> Iterator[BagMessage]:
         return self._reader.messages()
@@ -215,15 +216,17 @@ class BagRecording:
         self._exposure_stamps = np.array(sorted(found), dtype=np.int64)
         return found
 
-    def _exposure(self, stamp: int | None) -> float | None:
+    def _exposure(self, stamp: int | None) -> tuple[float | None, str]:
         if self._exposure_s is not None or not self._exposures or stamp is None:
-            return self._exposure_s
+            return self._exposure_s, ""
         nearest = int(self._exposure_stamps[np.abs(self._exposure_stamps - stamp).argmin()])
-        return (
-            self._exposures[nearest]
-            if abs(nearest - stamp) <= self._topics.exposure_tolerance_s * 1e9
-            else None
-        )
+        apart_s, tolerance_s = abs(nearest - stamp) * 1e-9, self._topics.exposure_tolerance_s
+        if apart_s > tolerance_s:
+            return None, (
+                f" (the nearest one stated is stamped {apart_s:.4g} s apart, "
+                f"--exposure-tolerance-s is {tolerance_s:g})"
+            )
+        return self._exposures[nearest], ""
 
     def _read_gyro(self) -> tuple[Gyro | None, str]:
         if self._topics.imu is None:

@@ -44,6 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="where exposure is unknown, fit it to the recording's real Imu",
     )
+    add_prior_arguments(parser)
+    parser.add_argument(
+        "--picture",
+        type=int,
+        metavar="N",
+        help="explain frame N (from 0) in picture.png: flow, depth, velocity",
+    )
+    parser.add_argument("--no-bag", action="store_true", help="write no MCAP")
+    parser.add_argument("--no-plots", action="store_true", help="write no plots")
+    add_bag_arguments(parser)
+
+
+def add_bag_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of what bags leave open."""
     parser.add_argument(
         "--stamp-reference",
         choices=[r.value for r in StampReference],
@@ -56,15 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rectified", action="store_true", help="the image is rectified: use P of CameraInfo, ignore D"
     )
-    add_prior_arguments(parser)
-    parser.add_argument(
-        "--picture",
-        type=int,
-        metavar="N",
-        help="explain frame N (from 0) in picture.png: flow, depth, velocity",
-    )
-    parser.add_argument("--no-bag", action="store_true", help="write no MCAP")
-    parser.add_argument("--no-plots", action="store_true", help="write no plots")
     add_topic_arguments(parser)
 
 
@@ -100,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(replayed.answered)} of {len(replayed.estimates)} frames estimated, written to {output}")
     for cause, count in replayed.skipped.items():
         print(f"{count} frames skipped: {cause}")
+    if replayed.reason:
+        print(f"the first of them: {replayed.reason}")
     return 0
 
 
@@ -123,11 +130,18 @@ def _new_folder(path: Path) -> Iterator[None]:
 
 def _fitted(recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions) -> float:
     progress = frame_bar("fitting exposure", recording.frame_count)
-    fitted_s, interval_s = fit_to_gyro(recording, network, options, progress)
-    if note := limit_note(fitted_s, interval_s):
+    fit = fit_to_gyro(recording, network, options, progress)
+    if note := limit_note(fit.exposure_s, fit.interval_s):
         print(note, file=sys.stderr)
-    print(f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fitted_s:.6f}")
-    return fitted_s
+    if fit.stated:
+        print(
+            f"exposure fitted to {recording.gyro_label}: {fit.exposure_s:.6f} s, not used: the recording states its own"
+        )
+    else:
+        print(
+            f"exposure fitted to {recording.gyro_label}: set the parameter exposure_s to {fit.exposure_s:.6f}"
+        )
+    return fit.exposure_s
 
 
 def _check_gyro(reader: BagReader, topic: str) -> None:
@@ -145,6 +159,17 @@ def _check_gyro(reader: BagReader, topic: str) -> None:
         )
 
 
+def _refuse_options_of_bags(args: argparse.Namespace) -> None:
+    """Raise ConfigurationError for an option that a sequence folder, which states all of it itself, would leave unheeded."""
+    defaults = argparse.ArgumentParser()
+    add_bag_arguments(defaults)
+    for name, default in vars(defaults.parse_args([])).items():
+        if getattr(args, name) != default:
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} is for bags: {args.input} is a sequence folder, whose files state it; leave it out"
+            )
+
+
 def open_recording(args: argparse.Namespace) -> Recording:
     """The input as frames, whatever it is stored in. Raises BagError, SequenceError, ExposureError, ConfigurationError."""
     for name in ("readout_s", "exposure_tolerance_s"):
@@ -153,6 +178,7 @@ def open_recording(args: argparse.Namespace) -> Recording:
     if args.exposure_s is not None:
         check_exposure(args.exposure_s, None)
     if (args.input / "frames.csv").is_file():
+        _refuse_options_of_bags(args)
         return SequenceRecording(args.input, exposure_s=args.exposure_s)
     reader = BagReader(args.input)
     try:

@@ -114,7 +114,11 @@ def _errors(series: EstimateSeries, known: Reference, blur_px: np.ndarray) -> di
     """Errors of the estimates against a reference at the same stamps; its own noise is not known here."""
     n = len(series)
     nothing = np.full(n, np.nan)
-    place = np.searchsorted(known.stamps_ns, series.stamps_ns).clip(max=len(known.stamps_ns) - 1)
+    # Stamps go back where the clock was set.
+    order = np.argsort(known.stamps_ns, kind="stable")
+    place = order[
+        np.searchsorted(known.stamps_ns[order], series.stamps_ns).clip(max=len(known.stamps_ns) - 1)
+    ]
     truth = np.full((n, 6), np.nan)
     truth[:, :3] = known.angular[place]
     if known.linear is not None:

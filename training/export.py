@@ -92,16 +92,18 @@ def run(arguments: argparse.Namespace) -> int:
     network = load_network(arguments.checkpoint, arguments.focal_px, arguments.looks)
     round_weights(network)
     entries = contract_metadata(arguments.focal_px, calibration, arguments.training_run)
-    export_onnx(network, arguments.output, size, entries)
+    draft = arguments.output.with_suffix(".draft")
+    export_onnx(network, draft, size, entries)
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    flow, depth = parity(network, arguments.output, image)
-    megabytes = arguments.output.stat().st_size / 1e6
+    flow, depth = parity(network, draft, image)
+    megabytes = draft.stat().st_size / 1e6
     print(
         f"{arguments.output}: {megabytes:.1f} MB, torch against onnxruntime: flow {flow:.1e} px, depth {depth:.1e} relative"
     )
     if flow > MAX_FLOW_DIFFERENCE_PX or depth > MAX_DEPTH_DIFFERENCE:
-        arguments.output.unlink()
-        raise ConfigurationError("the exported network differs from the trained one; nothing was kept")
+        draft.unlink()
+        raise ConfigurationError("the exported network differs from the trained one; it was not kept")
+    os.replace(draft, arguments.output)
     if arguments.weights:
         write_weights(arguments.checkpoint, arguments.weights)
     if arguments.manifest:

@@ -83,6 +83,7 @@ def report(model: str, names: list[str], entries: list[list[MethodFrames]]) -> d
             "name": name,
             "frames": len(methods[0].frames),
             "exposure_s": float(np.median(methods[0].frames.exposure_s)),
+            "exposure_s_fitted": methods[0].exposure_s_fitted,
             "methods": [score(method, methods[0].frames) for method in methods],
         }
         for name, methods in zip(names, entries, strict=True)
@@ -106,8 +107,12 @@ def _measure(
     def progress(what: str) -> Any:
         return frame_bar(f"{sequence.name}: {what}")
 
-    frames = evaluate_sequence(sequence, network, EvaluationOptions(fit_exposure=True), progress(OURS)).frames
-    entries = [MethodFrames(OURS, frames, float(np.mean(frames.latency_ms)) / 1e3, {})]
+    evaluation = evaluate_sequence(sequence, network, EvaluationOptions(fit_exposure=True), progress(OURS))
+    if evaluation.note:
+        print(f"{sequence.name}: {evaluation.note}", file=sys.stderr)
+    frames = evaluation.frames
+    seconds = float(np.mean(frames.latency_ms)) / 1e3
+    entries = [MethodFrames(OURS, frames, seconds, {}, evaluation.exposure_s_fitted)]
     reported = np.searchsorted(sequence.stamps_ns, frames.stamps_ns)
     for method in methods:
         title = method.name if isinstance(method, External) else TITLES[method]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -72,7 +73,10 @@ def answer(
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Answers(np.full((len(sequence.frames), 6), np.nan), failure=reason)
     twist = aligned_velocities(trajectories, sequence.stamps_ns, sequence.truth)
-    return Answers(twist, seconds, "" if trajectories else "no frames could be connected")
+    failure = "" if trajectories else "no frames could be connected"
+    if trajectories and np.isnan(twist).all():
+        failure = "no two neighbouring frames have poses of these stamps"
+    return Answers(twist, seconds, failure)
 
 
 def _trajectories(
@@ -93,5 +97,8 @@ def _trajectories(
 
         trajectories = track_sequence(sequence, progress)
     seconds = time.perf_counter() - start
-    cache.keep(sequence, method.value, trajectories, seconds)
+    try:
+        cache.keep(sequence, method.value, trajectories, seconds)
+    except OSError as error:
+        print(f"{cache.folder} cannot be written ({error.strerror}): result used, not kept", file=sys.stderr)
     return trajectories, seconds

@@ -48,16 +48,16 @@ class TrajectoryCache:
         os.replace(file.name, entry / "done.json")
 
     def _entry(self, sequence: Sequence, method: str) -> Path:
-        return self.folder / f"{method}-r{REVISION}-{_fingerprint(sequence.folder.resolve())}"
+        return (
+            self.folder
+            / f"{method}-r{REVISION}-{_fingerprint(sequence.folder.resolve(), tuple(frame.image for frame in sequence.frames))}"
+        )
 
 
 @cache
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(folder: Path, images: tuple[Path, ...]) -> str:
     """Of everything a baseline sees: intrinsics, stamps, images."""
     digest = hashlib.sha256()
-    images = sorted((folder / "images").rglob("*")) if (folder / "images").is_dir() else []
-    for path in [folder / "camera.yaml", folder / "frames.csv", *images]:
-        if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
+    for path in (folder / "camera.yaml", folder / "frames.csv", *images):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:24]

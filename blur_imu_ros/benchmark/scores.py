@@ -20,13 +20,15 @@ class MethodFrames:
     """One method's answers on the frames of one sequence or of several; twist NaN where it gave none.
 
     frames: truth and true blur with this method's twist, and its covariance (NaN where it states none);
-    seconds_per_frame: NaN unknown; failures: what went wrong, per sequence.
+    seconds_per_frame: NaN unknown; failures: what went wrong, per sequence; exposure_s_fitted: None where none was,
+    or of several.
     """
 
     method: str
     frames: EvaluatedFrames
     seconds_per_frame: float
     failures: dict[str, str]
+    exposure_s_fitted: float | None = None
 
     @property
     def answered(self) -> np.ndarray:
