@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag1 import Writer as Writer1
@@ -76,6 +77,11 @@ class Messages:
             roi=roi,
             **{name if self.ros1 else name.lower(): value for name, value in matrices.items()},
         )
+
+    def compressed(self, stamp_ns: int, pixels: np.ndarray) -> Any:
+        data = cv2.imencode(".png", pixels)[1].ravel()
+        header = self.header(stamp_ns, "camera_optical")
+        return self.make("sensor_msgs/msg/CompressedImage", header=header, format="png", data=data)
 
     def exposure(self, stamp_ns: int, exposure_us: float, camera: str = "camera") -> Any:
         """An exposure time as camera_ros states it."""

@@ -24,8 +24,9 @@ def recording(
     flipped: float = 0.0,
     scale: float = 1.0,
     frames: int = 200,
+    seed: int = 5,
 ) -> Alignment:
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
     gyro_t = np.arange(0, 12, 0.005)
     gyro = Gyro(
         (gyro_t * 1e9).astype(np.int64) + 10**18,
@@ -58,6 +59,13 @@ def test_unknown_signs_and_a_wrong_exposure_do_not_matter() -> None:
     assert found.offset_s == pytest.approx(0.05, abs=0.003)
     assert angle(found.rotation, ROTATION) < np.radians(2)
     assert found.scale == pytest.approx(1.6, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_two_rotations_that_fit_a_pan_and_tilt_the_signs_tell(seed: int) -> None:
+    found = recording(offset_s=0.05, axes=2, noise=0.3, seed=seed)
+    assert found.usable
+    assert angle(found.rotation, ROTATION) < np.radians(4)
 
 
 def test_rotation_about_one_axis_is_not_enough() -> None:

@@ -10,10 +10,11 @@ import pytest
 from motion_network import CAMERA, UNIT, image_of, write_motion_network
 
 from blur_imu_ros.benchmark import baselines, published_model
-from blur_imu_ros.benchmark.cache import TrajectoryCache
+from blur_imu_ros.benchmark.cache import TrajectoryCache, fingerprint
 from blur_imu_ros.benchmark.markdown import write_section
 from blur_imu_ros.benchmark.reliability import chi2_probability, coverage
 from blur_imu_ros.benchmark.scores import MethodFrames, by_blur, score
+from blur_imu_ros.benchmark.trajectory import Trajectory
 from blur_imu_ros.cli import main
 from blur_imu_ros.errors import BlurImuError
 from blur_imu_ros.metrics import CHI2_95, EvaluatedFrames
@@ -180,6 +181,45 @@ def test_a_baseline_runs_once_for_the_same_images(tmp_path: Path, monkeypatch: p
     (tmp_path / "first").rename(tmp_path / "second")
     baselines.answer(Sequence.load(tmp_path / "second"), baselines.Baseline.ODOMETRY, cache, iter)
     assert runs == ["first"], "the same content under another name is the same sequence"
+
+
+def test_images_may_lie_anywhere_in_the_folder(tmp_path: Path) -> None:
+    folder = write_sequence(tmp_path / "first")
+    (folder / "images").rename(folder / "rgb")
+    frames = folder / "frames.csv"
+    frames.write_text(frames.read_text().replace("images/", "rgb/"))
+    cache = TrajectoryCache(tmp_path / "cache")
+    cache.keep(Sequence.load(folder), "odometry", [], 1.0)
+    assert cache.find(Sequence.load(folder), "odometry") == ([], 1.0)
+    image = next((folder / "rgb").iterdir())
+    image.write_bytes(image.read_bytes() + b" ")
+    # What was read of a folder is kept for the length of a process.
+    fingerprint.cache_clear()
+    assert cache.find(Sequence.load(folder), "odometry") is None
+
+
+def test_a_result_that_cannot_be_kept_counts_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from blur_imu_ros.benchmark import visual_odometry
+
+    sequence = Sequence.load(write_sequence(tmp_path / "first"))
+    pose = Trajectory(sequence.stamps_ns, np.tile(np.eye(3), (FRAMES, 1, 1)), np.zeros((FRAMES, 3)))
+    monkeypatch.setattr(visual_odometry, "track_sequence", lambda sequence, progress: [pose])
+    answers = baselines.answer(
+        sequence, baselines.Baseline.ODOMETRY, TrajectoryCache(Path("/proc/nowhere")), iter
+    )
+    assert not answers.failure
+    assert np.isfinite(answers.twist).any()
+    assert "/proc/nowhere cannot be written" in capsys.readouterr().err
+
+
+def test_a_trajectory_of_other_stamps_is_a_failure(tmp_path: Path) -> None:
+    sequence = Sequence.load(write_sequence(tmp_path / "first"))
+    (tmp_path / "other.txt").write_text("".join(f"{i}.0 0 0 0 0 0 0 1\n" for i in range(5)))
+    other = baselines.External("other", str(tmp_path / "other.txt"))
+    answers = baselines.answer(sequence, other, TrajectoryCache(tmp_path / "cache"), iter)
+    assert answers.failure == "no two neighbouring frames have poses of these stamps"
 
 
 def test_scores_count_what_is_not_answered_as_zero() -> None:

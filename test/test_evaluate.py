@@ -148,6 +148,24 @@ def test_the_exposure_is_fitted_on_even_and_reported_on_odd_blocks(tmp_path: Pat
     assert entry["angular_ratio"] < 0.05
 
 
+def test_frames_of_known_exposure_have_no_say_in_the_unknown_one(tmp_path: Path) -> None:
+    folder = sequence(tmp_path / "s", frames=130, exposure_s=None)
+    frames, truth = folder / "frames.csv", folder / "truth.csv"
+    rows, twists = (
+        list(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in (frames, truth)
+    )
+    # Half of the exposure and twice the velocity: the same blur.
+    for row, twist in zip(rows[1:71], twists[1:71], strict=True):
+        row[2] = str(EXPOSURE_S / 2)
+        twist[1:7] = [str(2 * float(value)) for value in twist[1:7]]
+    for path, table in ((frames, rows), (truth, twists)):
+        path.write_text("".join(",".join(row) + "\n" for row in table), encoding="utf-8")
+    result = evaluate(folder, "--model", network(tmp_path), "--direction", "oracle", "--fit-exposure")
+    (entry,) = result["sequences"]
+    assert entry["exposure_s_fitted"] == pytest.approx(EXPOSURE_S, rel=0.02)
+    assert entry["angular_ratio"] < 0.05
+
+
 def test_an_exposure_at_its_limit_is_pointed_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = sequence(tmp_path / "s", frames=70, exposure_s=None, scale=0.3)
     result = evaluate(folder, "--model", network(tmp_path), "--direction", "oracle", "--fit-exposure")

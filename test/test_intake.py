@@ -14,6 +14,7 @@ from blur_imu_ros.exposure import ExposureTopic
 from blur_imu_ros.exposure_field import ExposureField, ExposureUnit
 from blur_imu_ros.intake import FrameIntake
 from blur_imu_ros.parameters import Settings
+from blur_imu_ros.timing import StampReference
 
 INTERVAL_NS = 33_000_000
 OFFSET_NS = 10_000_000
@@ -74,6 +75,17 @@ def test_exposures_that_come_less_often_than_images_serve_several(camera):
     subject.intake.expire(float("inf"))
     assert subject.placed == pytest.approx([0.001] * 4 + [0.005] * 4 + [0.009])
     assert subject.dropped == []
+
+
+def test_an_exposure_that_would_lie_before_time_zero_is_dropped(camera):
+    subject = camera(stamp_reference=StampReference.FIRST_ROW_END, exposure_tolerance_s=1.0)
+    for number in range(2):
+        subject.intake.on_image(stamped(frame(), number * INTERVAL_NS))
+        message = stamped(PointStamped(), number * INTERVAL_NS)
+        message.point.x = 0.01
+        subject.driver.signalMessage(message)
+    assert subject.placed == [0.01]
+    assert subject.dropped == ["malformed stamp"]
 
 
 def test_beyond_the_tolerance_there_is_no_exposure(camera):

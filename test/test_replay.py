@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,10 +13,13 @@ import pytest
 from bags import FORMATS, LATCHED, Recorder, as_humble
 from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_network
 
+from blur_imu_ros.alignment import Alignment, AlignmentProblem
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
+from blur_imu_ros.replay_output import measures
 from blur_imu_ros.rigid_motion import quaternion
 from blur_imu_ros.sequence_writer import SequenceWriter
+from blur_imu_ros.series import EstimateSeries
 from blur_imu_ros.timing import stamp_ns
 
 EXPOSURE_S = 0.012
@@ -217,6 +221,67 @@ def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -
     assert (tmp_path / "again" / "estimates.csv").read_text() == first
 
 
+def test_a_fit_is_for_the_frames_that_state_no_exposure(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def walk(name: str, exposures: list[float | None]) -> str:
+        with SequenceWriter(tmp_path / name / "walk", CAMERA) as writer:
+            for i, exposure_s in enumerate(exposures):
+                stamp, motion = START_NS + i * INTERVAL_NS, velocity(i * INTERVAL_NS * 1e-9) * EXPOSURE_S
+                twist = motion / (exposure_s or EXPOSURE_S)
+                writer.add(stamp, image_of(motion), exposure_s=exposure_s, twist=twist)
+        replay(tmp_path / name / "walk", model, "--fit-exposure", "--no-bag", "--no-plots")
+        return capsys.readouterr().out
+
+    (tmp_path / "some").mkdir()
+    (tmp_path / "all").mkdir()
+    fitted = re.search(r"exposure_s to ([0-9.]+)", walk("some", [EXPOSURE_S / 2] * 40 + [None] * 60))
+    assert fitted is not None
+    assert float(fitted[1]) == pytest.approx(EXPOSURE_S, rel=0.03)
+    assert "not used: the recording states its own" in walk("all", [EXPOSURE_S] * 60)
+
+
+def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
+    stamps = np.array([5, 6, 7, 1, 2, 3, 4], np.int64) * 10**9
+    twist = np.random.default_rng(0).normal(size=(7, 6))
+    nothing = np.ones(7)
+    series = EstimateSeries(
+        stamps, twist, np.tile(np.eye(6), (7, 1, 1)), nothing, nothing, nothing, nothing, nothing
+    )
+    gyro = SimpleNamespace(mean_rates=lambda stamps, exposure_s, offset_s: twist[:, :3])
+    recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
+    alignment = Alignment(0.0, 0.0, np.eye(3), 0.0, 1.0, 1.0, 7, AlignmentProblem.NONE)
+    run = SimpleNamespace(answered=[SimpleNamespace(stages_ms={"solve": 1.0})], estimates=[None], skipped={})
+    found = measures(recording, run, series, alignment, None, 320)["against"]
+    assert found["angular_rmse"] == pytest.approx([0, 0, 0])
+
+
+def test_exposures_stamped_apart_are_told_of(
+    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for i in range(5):
+        stamp = START_NS + i * INTERVAL_NS
+        recorder.add("/cam/image_raw", stamp, make.image(stamp, image_of(np.zeros(6))))
+        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+        recorder.add("/cam/exposure", stamp, make.exposure(stamp + 5_000_000, 1e4))
+    bag = recorder.write(tmp_path / "walk")
+    assert main(["replay", str(bag), "--model", str(model), "--output", str(tmp_path / "out")]) == 2
+    assert "stamped 0.005 s apart, --exposure-tolerance-s is 0.001" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--rectified",), ("--readout-s", "0.01"), ("--imu-topic", "/imu")])
+def test_options_of_bags_are_refused_for_a_sequence(
+    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str], option: tuple[str, ...]
+) -> None:
+    with SequenceWriter(tmp_path / "walk", CAMERA) as writer:
+        writer.add(START_NS, image_of(np.zeros(6)), exposure_s=EXPOSURE_S)
+    words = ["replay", str(tmp_path / "walk"), "--model", str(model), "--output", str(tmp_path / "out")]
+    assert main([*words, *option]) == 2
+    assert f"{option[0]} is for bags" in capfd.readouterr().err
+
+
 def test_unusable_frames_are_skipped_and_counted(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,7 +298,9 @@ def test_unusable_frames_are_skipped_and_counted(
     output = replay(recorder.write(tmp_path / "walk"), model, "--exposure-s", "0.012")
     metrics = json.loads((output / "metrics.json").read_text())
     assert (metrics["estimates"], metrics["skipped"]) == (4, {"ImageError": 2})
-    assert "2 frames skipped: ImageError" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 frames skipped: ImageError" in said
+    assert "the first of them: image is 160x50 px" in said
 
 
 @pytest.mark.parametrize("bad", [0, 3])

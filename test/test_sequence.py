@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.csv_rows import nanoseconds, seconds
 from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.errors import BlurImuError, CameraError, SequenceError
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
@@ -123,6 +124,7 @@ def test_truth_is_the_nearest_stamp_within_reach(folder: Path) -> None:
         ("frames.csv", "1305031229.561748001", "inf", r"line 3: stamp_s 'inf' is no time"),
         ("frames.csv", "1305031229.561748001", "1e999999999", r"line 3: stamp_s '1e999999999' is no time"),
         ("frames.csv", "1305031229.561748001", "1305031229561748001", r"line 3: .*is it in nanoseconds\?"),
+        ("frames.csv", "1305031229.561748001", "-0.5", r"line 3: stamp_s -0.5 is negative"),
         ("truth.csv", "stamp_s,wx", "stamp_s,rx", r"truth\.csv, line 1: header"),
         ("truth.csv", "0.1,0.2", "x,0.2", r"truth\.csv, line 2: wy is 'x'"),
         ("truth.csv", "0.1,0.2", "inf,0.2", r"truth\.csv, line 2: wy is inf"),
@@ -185,3 +187,8 @@ def test_real_data_loads() -> None:
     assert np.isfinite(sequence.truth).all(axis=1).sum() > 340
     assert read_image(sequence.frames[0].image).shape == (480, 640, 3)
     assert 0.3 < np.nanmedian(read_depth(sequence.frames[0].depth)) < 5
+
+
+@pytest.mark.parametrize("stamp_ns", [0, 1, 10**18 + 1, -6_000_000, -(10**9)])
+def test_seconds_are_read_back_exactly(stamp_ns: int) -> None:
+    assert nanoseconds(seconds(stamp_ns)) == stamp_ns

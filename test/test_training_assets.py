@@ -1,11 +1,13 @@
 """The asset pack: every file under a name of its own, and nothing in two splits."""
 
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from training import asset_sources
 from training.asset_textures import write_textures
 
 FORMATS = ("1080x1920", "2560x1600", "5120x2880", "720x1440")
@@ -31,6 +33,26 @@ def test_formats_of_one_wallpaper_stay_in_one_split_under_names_of_their_own(tmp
     splits = {name: {split for *_, source, split in rows if f"/{name}/" in source} for name in names}
     assert all(len(found) == 1 for found in splits.values())
     assert len(set.union(*splits.values())) > 1
+
+
+def test_an_interrupted_package_is_unpacked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(asset_sources, "DEBIAN_PACKAGES", ())
+    monkeypatch.setattr(asset_sources, "PYTHON_PACKAGES", ("surfaces==1.0",))
+    with zipfile.ZipFile(tmp_path / "surfaces-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("one.txt", "1")
+        wheel.writestr("two.txt", "2")
+    whole = zipfile.ZipFile.extractall
+
+    def interrupted(self: zipfile.ZipFile, path: Path) -> None:
+        self.extract("one.txt", path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        asset_sources.unpack_sources(tmp_path)
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", whole)
+    unpacked = asset_sources.unpack_sources(tmp_path)
+    assert sorted(path.name for path in unpacked.glob("*/*")) == ["one.txt", "two.txt"]
 
 
 def test_a_second_file_of_one_name_is_an_error(tmp_path: Path):

@@ -176,10 +176,12 @@ def test_a_file_that_differs_is_not_kept(
 ):
     monkeypatch.setattr(export, "MAX_FLOW_DIFFERENCE_PX", -1.0)
     model = tmp_path / "tiny.onnx"
+    model.write_bytes(b"the one before")
     words = ["export", str(run.checkpoint), "--output", str(model), "--size", str(WIDTH), str(HEIGHT)]
     assert training.main(words) == 2
     assert "differs from the trained one" in capsys.readouterr().err
-    assert not model.exists()
+    assert model.read_bytes() == b"the one before"
+    assert list(tmp_path.glob("tiny.*")) == [model]
 
 
 def test_a_run_goes_on_where_it_stopped(run: Run, tmp_path: Path):

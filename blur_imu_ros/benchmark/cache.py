@@ -50,12 +50,12 @@ class TrajectoryCache:
     def _entry(self, sequence: Sequence, method: str) -> Path:
         return (
             self.folder
-            / f"{method}-r{REVISION}-{_fingerprint(sequence.folder.resolve(), tuple(frame.image for frame in sequence.frames))}"
+            / f"{method}-r{REVISION}-{fingerprint(sequence.folder.resolve(), tuple(frame.image for frame in sequence.frames))}"
         )
 
 
 @cache
-def _fingerprint(folder: Path, images: tuple[Path, ...]) -> str:
+def fingerprint(folder: Path, images: tuple[Path, ...]) -> str:
     """Of everything a baseline sees: intrinsics, stamps, images."""
     digest = hashlib.sha256()
     for path in (folder / "camera.yaml", folder / "frames.csv", *images):
