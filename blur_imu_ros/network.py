@@ -70,20 +70,38 @@ class FlowDepthNetwork:
         self._session: Any = None
         self._binding: Any = None
         self._on_gpu: dict[str, Any] = {}
+        options = _options(threads, spinning)
         path = find_model(model, provider)
+        runs = self._load(path, provider, options, verify_hash, build_engine)
+        if provider is Provider.AUTO and runs is Provider.CPU:
+            # A GPU that is there and did not start had another network chosen for it.
+            fitting = find_model(model, Provider.CPU)
+            if fitting != path:
+                self._load(fitting, Provider.CPU, options, verify_hash, build_engine)
+        self.provider_message = describe(provider, runs)
+        self.start_s = time.perf_counter() - start
+
+    def _load(
+        self,
+        path: Path,
+        provider: Provider,
+        options: onnxruntime.SessionOptions,
+        verify_hash: bool,
+        build_engine: bool,
+    ) -> Provider:
+        """Open, bind and warm the network of a file; on what it runs."""
         data, sha256, notes = read_model(path, verify_hash=verify_hash)
         try:
             check_file(OnnxFile.parse(data))
-            self._session, runs = _open(data, sha256, provider, _options(threads, spinning), build_engine)
+            self._session, runs = _open(data, sha256, provider, options, build_engine)
             self.spec = read_spec(self._session, path, sha256, notes)
             self._bind(on_gpu=runs is Provider.CUDA)
-            self.provider_message = describe(provider, runs)
             # The first runs choose algorithms, allocate memory and record a GPU's graph; a frame must not wait for that.
             for _ in range(3 if self._on_gpu else 2):
                 self.predict(np.full((self.spec.height, self.spec.width, 3), 114, np.uint8))
         except ModelError as error:
             raise ModelError(f"model {path}: {error}") from error
-        self.start_s = time.perf_counter() - start
+        return runs
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Run the network on a canonical view uint8 [H, W, 3] RGB; ModelError when it answers with NaN or infinity."""

@@ -90,7 +90,7 @@ def describe(asked: Provider, runs: Provider) -> str:
     available = _readable(onnxruntime.get_available_providers())
     line = f"provider asked: {asked.value}; available: {available}; runs: {runs.value}"
     if asked is Provider.AUTO and runs is Provider.CPU and gpu_available():
-        line += f" (cuda did not start: {_START}; meanwhile provider cpu picks the network made for it)"
+        line += f" (cuda did not start: {_START})"
     return line
 
 

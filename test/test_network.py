@@ -260,6 +260,7 @@ def test_a_provider_that_does_not_start_is_noticed(tmp_path, monkeypatch):
         load(path, provider=Provider.CUDA)
     network = load(path, provider=Provider.AUTO)
     assert "available: cuda, cpu; runs: cpu (cuda did not start" in network.provider_message
+    assert FlowDepthNetwork("large").spec.name == "blur_imu_640_int8", "that for a CPU, not that for a GPU"
 
 
 def test_an_output_of_another_size_than_declared_is_refused(tmp_path):
