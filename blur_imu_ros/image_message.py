@@ -61,7 +61,7 @@ Converter = Callable[[Any, str], np.ndarray]
 
 
 def decode_image(message: Any, convert: Converter | None = None) -> np.ndarray:
-    """Decode a sensor_msgs/Image: uint8 RGB [H, W, 3], or mono [H, W] for mono8 and (scaled down) mono16.
+    """Decode a sensor_msgs/Image: uint8 RGB [H, W, 3], or mono [H, W] for mono8 and (the upper bits of) mono16.
 
     rgb8 and mono8 with tight rows come back as a view of the message's data. Raises ImageError.
     """
@@ -182,9 +182,11 @@ def _native(message: Any, encoding: Encoding) -> Any:
 
 
 def _to_eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """The upper eight of the bits in use: drivers leave 10 or 12 bits in the lower ones of 16, and so do dark images."""
     if pixels.dtype == np.uint8:
         return pixels
-    return cv2.convertScaleAbs(pixels, alpha=255.0 / 65535.0)
+    bits = max(8, int(pixels.max()).bit_length())
+    return cv2.convertScaleAbs(pixels, alpha=255.0 / ((1 << bits) - 1))
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

@@ -76,11 +76,17 @@ def test_yuv_is_read_in_its_own_order(encoding, order):
 
 
 @pytest.mark.parametrize("big", [0, 1])
-def test_mono16_of_either_byte_order_is_scaled_to_eight_bits(big):
-    levels = np.linspace(0, 65535, HEIGHT * WIDTH).astype(">u2" if big else "<u2")
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_mono16_of_either_byte_order_is_scaled_to_eight_bits(big, bits):
+    most = 2**bits - 1
+    levels = np.linspace(0, most, HEIGHT * WIDTH).astype(">u2" if big else "<u2")
     pixels = decode_image(message("mono16", big=big, data=levels.tobytes()))
     assert pixels.dtype == np.uint8
-    assert np.abs(pixels.ravel() - levels.astype(float) / 257).max() <= 0.5
+    assert np.abs(pixels.ravel() - levels.astype(float) * 255 / most).max() <= 0.5
+
+
+def test_black_mono16_stays_black():
+    assert not decode_image(message("mono16", data=bytes(2 * HEIGHT * WIDTH))).any()
 
 
 @pytest.mark.parametrize("encoding", sorted(ENCODINGS))
