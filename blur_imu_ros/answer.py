@@ -5,55 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from cv_bridge import CvBridge
 
-from .camera import CameraModel
+from .camera_source import CameraSource
 from .debug_image import Seen, newest
 from .diagnostics import DropCause, cause_of, describe
-from .errors import CameraError
 from .estimate import Estimate, Frame
 from .estimator import BlurImuEstimator
 from .image_message import decode_compressed, decode_image
 from .intake import ReceivedFrame
-from .options import EstimatorOptions, UndecidedSign
-from .parameters import ImageTransport, Settings
-from .velocity import SolverOptions
+from .options import UndecidedSign
+from .settings import ImageTransport, Settings
 
 # How long the first frame waits for the next to tell its sign, and at most what share of the time after which it is stale.
 PATIENCE_S, PATIENCE_SHARE = 0.15, 0.5
 # The same share where every frame waits: of a camera slower than that none would come out otherwise.
 LONGEST_SHARE = 0.9
-
-
-class CameraSource:
-    """The camera of the newest CameraInfo message, built anew only when its content changes."""
-
-    def __init__(self, *, rectified: bool) -> None:
-        self._rectified = rectified
-        self._content: tuple[Any, ...] | None = None
-        self._camera: CameraModel | CameraError = CameraError("no CameraInfo received")
-        self._newest: Any = None
-
-    def take(self, info: Any) -> None:
-        """Take in a CameraInfo message; callable from any thread."""
-        self._newest = info
-
-    def camera(self) -> CameraModel:
-        """Return the camera to use now. Raises CameraError where there is none."""
-        info = self._newest
-        if info is not None:
-            content = _content(info)
-            if content != self._content:
-                self._content = content
-                try:
-                    self._camera = CameraModel.from_camera_info(info, rectified=self._rectified)
-                except CameraError as error:
-                    self._camera = error
-        if isinstance(self._camera, CameraError):
-            raise CameraError(str(self._camera))
-        return self._camera
 
 
 @dataclass(frozen=True)
@@ -159,24 +127,6 @@ class FrameAnswerer:
         return self.estimator.estimate(Frame(image, camera, frame.t_mid_ns, frame.exposure_s))
 
 
-def estimator_options(settings: Settings) -> EstimatorOptions:
-    """Return the part of the settings that the estimator works by."""
-    solver = SolverOptions(
-        prior_angular_rad_s=settings.prior_angular_rad_s,
-        prior_linear_m_s=settings.prior_linear_m_s,
-        exposure_relative_sigma=settings.exposure_relative_sigma,
-    )
-    return EstimatorOptions(
-        solver=solver,
-        undecided_sign=settings.undecided_sign,
-        min_sign_probability=settings.min_sign_probability,
-        min_blur_px=settings.min_blur_px if settings.min_blur_px >= 0 else None,
-        use_next_frame=settings.use_next_frame,
-        min_variance=settings.min_variance,
-        max_variance=settings.max_variance,
-    )
-
-
 def _gate(estimate: Estimate, settings: Settings) -> DropCause | None:
     """Return why a parameter keeps an estimate back, None where none does."""
     if not estimate.condition <= settings.max_condition:
@@ -184,13 +134,3 @@ def _gate(estimate: Estimate, settings: Settings) -> DropCause | None:
     if settings.undecided_sign is UndecidedSign.DROP and not estimate.decided:
         return DropCause.UNDECIDED
     return None
-
-
-def _content(info: Any) -> tuple[Any, ...]:
-    """Return everything of a CameraInfo but its header, to compare by."""
-    roi = info.roi
-    return (
-        *(info.width, info.height, info.distortion_model, info.binning_x, info.binning_y),
-        *(roi.x_offset, roi.y_offset, roi.width, roi.height, roi.do_rectify),
-        *(bytes(memoryview(values)) for values in (info.k, info.d, info.r, info.p)),
-    )

@@ -15,7 +15,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from .errors import BlurImuError, ConfigurationError, first_line
 from .exposure import ExposureTopic, message_class
-from .parameters import ImageTransport, Settings, unused_qos_overrides
+from .parameters import unused_qos_overrides
+from .settings import ImageTransport, Settings
 
 EXPOSURE_DEPTH = 50
 # Durability too: a calibration that was published once, for whoever comes later, is heard by those alone who ask for it.

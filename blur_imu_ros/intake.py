@@ -12,7 +12,7 @@ from .diagnostics import DropCause, Health, cause_of
 from .errors import BlurImuError
 from .exposure import ExposureTopic
 from .exposure_field import check_exposure
-from .parameters import Settings
+from .settings import Settings
 from .timing import Admission, Epochs, FrameInterval, mid_exposure_ns, stamp_ns
 
 

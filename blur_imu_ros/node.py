@@ -19,7 +19,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from . import parameters
-from .answer import estimator_options
 from .diagnostics import Health, Level, Report, describe
 from .errors import BlurImuError, ConfigurationError
 from .estimator import BlurImuEstimator
@@ -75,7 +74,7 @@ class BlurImuNode(LifecycleNode):
             self._network = FlowDepthNetwork(
                 settings.model, provider=settings.provider, threads=settings.threads
             )
-            self._estimator = BlurImuEstimator(self._network, estimator_options(settings))
+            self._estimator = BlurImuEstimator(self._network, settings.estimator_options())
             self._outputs = Outputs(self)
         except Exception as error:
             self._free()
@@ -171,7 +170,7 @@ class BlurImuNode(LifecycleNode):
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason=str(error))
         if self._estimator is not None:
-            self._estimator.options = estimator_options(self._settings)
+            self._estimator.options = self._settings.estimator_options()
         return SetParametersResult(successful=True)
 
     def report_fault(self, kind: str, error: Exception) -> None:

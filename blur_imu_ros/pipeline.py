@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 
-from .answer import CameraSource, FrameAnswerer
+from .answer import FrameAnswerer
+from .camera_source import CameraSource
 from .debug_image import Seen
 from .diagnostics import DropCause, Health
 from .errors import BlurImuError
@@ -16,7 +17,7 @@ from .estimator import BlurImuEstimator
 from .inputs import Inputs
 from .intake import FrameIntake, ReceivedFrame
 from .outputs import Outputs
-from .parameters import Settings
+from .settings import Settings
 from .worker import LatestWorker
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .bag import BagReader
+from .bag_recording import BagRecording
 from .bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual
 from .command_arguments import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .errors import ConfigurationError
@@ -21,9 +22,10 @@ from .exposure_fit import limit_note
 from .network import FlowDepthNetwork
 from .options import EstimatorOptions
 from .progress import frame_bar
-from .recording import BagRecording, Recording, SequenceRecording, Timing
+from .recording import Recording, Timing
 from .replay_output import describe, explain, write_all
 from .replay_run import fit_to_gyro, run_all
+from .sequence_recording import SequenceRecording
 from .timing import StampReference
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from ros_rig import camera_info, frame
 
-from blur_imu_ros.answer import PATIENCE_S, CameraSource, FrameAnswerer, estimator_options
+from blur_imu_ros.answer import PATIENCE_S, FrameAnswerer
+from blur_imu_ros.camera_source import CameraSource
 from blur_imu_ros.intake import ReceivedFrame
 from blur_imu_ros.options import UndecidedSign
-from blur_imu_ros.parameters import Settings
+from blur_imu_ros.settings import Settings
 
 
 @dataclass
@@ -171,9 +172,9 @@ def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_nam
         "max_variance": 50.0,
     }
     settings = replace(Settings(), undecided_sign=UndecidedSign.DROP, use_next_frame=True, **numbers)
-    options = estimator_options(settings)
+    options = settings.estimator_options()
     reached = {**vars(options), **vars(options.solver)}
     assert {name: reached[name] for name in numbers} == numbers
     assert options.undecided_sign is UndecidedSign.DROP
     assert options.use_next_frame is True
-    assert estimator_options(Settings()).min_blur_px is None
+    assert Settings().estimator_options().min_blur_px is None

@@ -13,7 +13,7 @@ from blur_imu_ros.diagnostics import Health
 from blur_imu_ros.exposure import ExposureTopic
 from blur_imu_ros.exposure_field import ExposureField, ExposureUnit
 from blur_imu_ros.intake import FrameIntake
-from blur_imu_ros.parameters import Settings
+from blur_imu_ros.settings import Settings
 from blur_imu_ros.timing import StampReference
 
 INTERVAL_NS = 33_000_000

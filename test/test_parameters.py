@@ -14,7 +14,7 @@ from blur_imu_ros import parameters
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.exposure_field import ExposureUnit
 from blur_imu_ros.network import Provider
-from blur_imu_ros.parameters import FIELDS, Settings, allowed, plain
+from blur_imu_ros.settings import FIELDS, Settings, allowed, plain
 from blur_imu_ros.timing import StampReference
 
 assert ros_rig.ROOT.is_dir()  # sets up ROS for this process
