@@ -20,7 +20,8 @@ from training.blur import View, integrate_exposure
 from training.collage import make_collage
 from training.configuration import TrainingConfig
 from training.keyframe import FULL_SCALE, KeyFrame
-from training.live import Maker, add_arguments, train
+from training.live import add_arguments, train
+from training.live_maker import Maker
 from training.live_memory import Memory
 from training.live_rooms import PlannedKey, Supply, draw_plans, read_keys, start_workers
 from training.motion import ExposureMotion

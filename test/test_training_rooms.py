@@ -150,7 +150,7 @@ def test_rooms_repeat_by_index_and_differ_between_splits(pack_folder):
 
 
 def test_depth_of_a_known_box_and_its_shadow(renderer):
-    from training.renderer import look_along
+    from training.poses import look_along
 
     builder = SceneBuilder()
     white = builder.material(Material((0.5, 0.5, 0.5)))
@@ -169,7 +169,7 @@ def test_depth_of_a_known_box_and_its_shadow(renderer):
 
 
 def test_pixel_positions_match_the_pinhole_model(renderer):
-    from training.renderer import look_along
+    from training.poses import look_along
 
     builder = SceneBuilder()
     builder.add(*placed(box((0.4, 0.02, 0.3)), (0.5, 0.0, 0.2)), builder.material(Material(emission=1.0)))

@@ -50,7 +50,7 @@ def test_collages_stand_in_where_nothing_can_be_rendered(tmp_path: Path):
     photographs = sorted((tmp_path / "textures/train").glob("*/*.jpg"))
     assert len(photographs) == len(KINDS)
     write_collage_sequence(tmp_path / "sequence", photographs, smoke.CAMERA, 3, seed=1)
-    from training.stage3 import RealFrames
+    from training.real_frames import RealFrames
 
     frames = RealFrames([tmp_path / "sequence"], (smoke.WIDTH, smoke.HEIGHT), smoke.FOCAL_PX)
     assert len(frames.items) == 3

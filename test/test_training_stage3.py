@@ -14,8 +14,9 @@ from blur_imu_ros.motion_field import grid_points, interaction_matrix
 from blur_imu_ros.sequence_writer import SequenceWriter
 from training.configuration import TrainingConfig
 from training.network import NetworkConfig
+from training.real_frames import RealFrames
 from training.run import Run
-from training.stage3 import RealFrames, stage3_loss, start_run, train
+from training.stage3 import stage3_loss, start_run, train
 from training.weights import load_network
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))

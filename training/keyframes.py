@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from enum import Enum
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import numpy as np
 from training.asset_split import Split
 from training.keyframe import encode_linear
 from training.pack import Pack
-from training.poses import moved
-from training.renderer import FAR_M, Renderer, look_along
+from training.poses import look_along, moved
+from training.renderer import FAR_M, Renderer
 from training.rooms import Room, build_room
 
 WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
@@ -25,6 +26,18 @@ GLANCES, GLANCE = 0.6, (0.4, 0.1)
 PROBE_SHRINK = 8
 TRIES = 25
 GREY = 0.18
+
+
+class Carrier(Enum):
+    """Who or what moves a camera about a room."""
+
+    HAND = "hand"
+    ROBOT = "robot"
+    DRONE = "drone"
+
+
+# Height above the floor, for all of them below the ceiling.
+HEIGHTS_M = {Carrier.HAND: (0.6, 1.9), Carrier.ROBOT: (0.2, 0.6), Carrier.DRONE: (0.4, np.inf)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,25 +165,27 @@ def _clear(depth: np.ndarray) -> bool:
     )
 
 
+def _carrier(draw: float) -> Carrier:
+    """What carries the camera: by hand in 70 % of the views, a robot in 15 %, a drone in the others."""
+    if draw < 0.7:
+        return Carrier.HAND
+    return Carrier.ROBOT if draw < 0.85 else Carrier.DRONE
+
+
 def _candidate(room: Room, rng: np.random.Generator) -> np.ndarray:
-    """A hand-held (70 %), ground robot (15 %) or drone (15 %) pose, in general looking at something."""
-    size, kind = np.array(room.size), rng.random()
+    """A camera's pose, in general looking at something."""
+    size, carrier = np.array(room.size), _carrier(rng.random())
     target = rng.uniform((0.2, 0.2, 0.3), size - 0.2)
     if room.focus and rng.random() < 0.85:
         weights = np.array([f.weight for f in room.focus])
         target = np.array(room.focus[int(rng.choice(len(weights), p=weights / weights.sum()))].place)
     target = target + rng.normal(0, 0.2, 3)
-    height = (
-        rng.uniform(0.6, 1.9)
-        if kind < 0.7
-        else rng.uniform(0.2, 0.6)
-        if kind < 0.85
-        else rng.uniform(0.4, size[2] - 0.3)
-    )
+    lowest, highest = HEIGHTS_M[carrier]
+    height = rng.uniform(lowest, min(highest, size[2] - 0.3))
     angle, distance = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
     position = np.array([target[0] + distance * np.cos(angle), target[1] + distance * np.sin(angle), height])
     position = np.clip(position, 0.25, size - 0.25)
-    if kind >= 0.7 and kind < 0.85:
+    if carrier is Carrier.ROBOT:
         target[2] = height + rng.normal(0, 0.15)
     forward = target - position
     if np.linalg.norm(forward[:2]) < 0.1:

@@ -8,6 +8,7 @@ import numpy as np
 
 from blur_imu_ros.errors import ConfigurationError
 from training import shaders
+from training.poses import look_along, world_to_camera
 from training.scene import MAX_LIGHTS, Light, Scene
 
 NEAR_M, FAR_M = 0.05, 40.0
@@ -24,27 +25,6 @@ def projection(focal_px: float, width: int, height: int) -> np.ndarray:
     a, b = (FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
     x, y = 2 * focal_px / width, 2 * focal_px / height
     return np.array([[x, 0, 0, 0], [0, y, 0, 0], [0, 0, a, b], [0, 0, 1, 0]], np.float32)
-
-
-def world_to_camera(pose: np.ndarray) -> np.ndarray:
-    """Inverse of a camera-to-world 4x4."""
-    result = np.eye(4)
-    result[:3, :3] = pose[:3, :3].T
-    result[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
-    return result
-
-
-def look_along(position: np.ndarray, forward: np.ndarray, roll: float = 0.0) -> np.ndarray:
-    """Camera-to-world 4x4 (optical frame, world z up) at `position` looking along `forward`, rolled by `roll` rad."""
-    z = np.asarray(forward, float) / np.linalg.norm(forward)
-    helper = np.array([0.0, 0.0, 1.0]) if abs(z[2]) < 0.999 else np.array([1.0, 0.0, 0.0])
-    x = np.cross(z, helper)
-    x /= np.linalg.norm(x)
-    y = np.cross(z, x)
-    c, s = np.cos(roll), np.sin(roll)
-    pose = np.eye(4)
-    pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = c * x + s * y, c * y - s * x, z, position
-    return pose
 
 
 def _light_matrix(light: Light) -> np.ndarray:

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from training.room_catalogue import Catalogue, choose
-from training.room_objects import Maker, Place, Workshop
+from training.room_furniture import Furnisher
+from training.room_objects import Maker, Vector, Workshop
 
 OVERLAP = 0.77  # objects may come nearer than the circles around them
 
@@ -18,12 +19,14 @@ class Desktop:
     def __init__(
         self,
         workshop: Workshop,
+        furnisher: Furnisher,
         rng: np.random.Generator,
-        place: Place,
+        place: Vector,
         yaw: float,
         size: tuple[float, float],
     ):
-        self._workshop, self._rng, self._place, self._yaw = workshop, rng, place, yaw
+        self._workshop, self._furnisher, self._rng = workshop, furnisher, rng
+        self._place, self._yaw = place, yaw
         self._width, self._depth = size
         self._held: list[tuple[float, float, float]] = []
 
@@ -63,7 +66,7 @@ class Desktop:
             model = choose(rng, catalogue.small) if rng.random() < share_of_models else None
             if model:
                 self._put(
-                    partial(self._workshop.furniture, model),
+                    partial(self._furnisher.stand, model),
                     0.5 * max(model.size[0], model.size[2]),
                     u,
                     v,

@@ -1,23 +1,18 @@
-"""Things that stand in rooms: catalogue models with materials, and made ones (desk, screen, keyboard, books, mug)."""
+"""Things made to stand in rooms: desks, screens, keyboards, books, mugs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-import cv2
 import numpy as np
 
-from training.pack import Furniture
-from training.room_materials import Palette, log_uniform
-from training.scene import LAYER_SIDE, Material, SceneBuilder
+from training.room_materials import Palette
+from training.scene import SceneBuilder
 from training.shapes import Shape, box, cylinder, placed, quad, tube, turned
 
-Place = tuple[float, float, float]
-Maker = Callable[[Place, float], None]
-_UPRIGHT = np.array(
-    [[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32
-)  # model (x, y up, z front) -> room (x, -y front, z up)
+Vector = tuple[float, float, float]
+"""Metres: where something stands, or how large it is."""
+Maker = Callable[[Vector, float], None]
 
 
 class Workshop:
@@ -25,76 +20,25 @@ class Workshop:
 
     def __init__(self, builder: SceneBuilder, palette: Palette, rng: np.random.Generator):
         self.builder, self.palette, self.rng = builder, palette, rng
-        self._dressings: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
 
     def _add(
         self,
         shape: Shape,
         material: int,
-        place: Place,
+        place: Vector,
         yaw: float,
-        local: Place = (0, 0, 0),
+        local: Vector = (0, 0, 0),
         turn: float = 0.0,
         *,
         smooth: bool = False,
     ) -> None:
         self.builder.add(*placed(placed(shape, local, turn), place, yaw), material, smooth=smooth)
 
-    def furniture(self, model: Furniture, place: Place, yaw: float) -> None:
-        """A catalogue model; untextured parts get wood, cloth, metal or mottled paint instead of their flat colour."""
-        if model.path not in self._dressings:
-            self._dressings[model.path] = self._dressing(model)
-        table, projected = self._dressings[model.path]
-        seen = model.opacity[model.material] > 0.5
-        corners, material = model.corners[seen] @ _UPRIGHT.T, model.material[seen]
-        uv = model.uv[seen]
-        tile = projected[material]
-        uv = np.where(
-            tile[:, None, None] > 0, _box_mapped(corners) / np.maximum(tile, 1e-3)[:, None, None], uv
-        )
-        if len(corners):
-            moved = placed((corners, uv), place, yaw)
-            self.builder.add(*moved, table[material], smooth=True)
-
-    def _dressing(self, model: Furniture) -> tuple[np.ndarray, np.ndarray]:
-        """Scene material of every model material, and its texture's tile in metres (0: the model's own coordinates)."""
-        layers = [self.builder.layer_of(_layer(image)) for image in model.images]
-        table, projected = np.zeros(len(model.colour), np.int64), np.zeros(len(model.colour))
-        for k, (colour, layer) in enumerate(zip(model.colour, model.layer, strict=True)):
-            if layer >= 0:
-                cut = bool((model.images[layer][..., 3] < 128).mean() > 0.01)
-                shine = float(self.rng.uniform(0, 0.3))
-                table[k] = self.builder.material(
-                    Material((0.95, 0.95, 0.95), layers[layer], shine, cut_out=cut)
-                )
-            else:
-                table[k], projected[k] = self._dressed(np.asarray(colour))
-        return table, projected
-
-    def _dressed(self, colour: np.ndarray) -> tuple[int, float]:
-        """A material near the flat colour, and its texture's tile in metres (0: none)."""
-        linear = np.power(np.clip(colour, 0.02, 0.97), 2.2)
-        kind = self.rng.choice(["", "wood", "fabric", "metal", "general"], p=[0.45, 0.3, 0.1, 0.1, 0.05])
-        if kind:
-            return self.palette.of(str(kind), 0.06, 0.5, specular=float(self.rng.uniform(0, 0.4))), float(
-                self.rng.uniform(0.3, 1.0)
-            )
-        noise, scale = (
-            float(self.rng.uniform(0.03, 0.35)),
-            log_uniform(self.rng, 8, 150),
-        )
-        red, green, blue = np.clip(linear * np.exp(self.rng.normal(0, 0.2, 3)), 0.01, 0.9).tolist()
-        specular, gloss = self.rng.uniform((0, 5), (0.6, 60)).tolist()
-        plain = Material((red, green, blue), -1, specular, gloss, noise=noise, noise_per_m=scale)
-        return self.builder.material(plain), 0.0
-
-    def desk(self, size: Place, place: Place, yaw: float) -> None:
+    def desk(self, size: Vector, place: Vector, yaw: float) -> None:
         """A desk or table of (width, depth, height): slab on legs or panels, sometimes with a drawer unit."""
         width, depth, height = size
-        top, leg = (
-            self.palette.of("wood", 0.08, 0.6, specular=float(self.rng.uniform(0, 0.5))),
-            self.palette.plain(0.03, 0.6, 0.2),
-        )
+        top = self.palette.of("wood", 0.08, 0.6, specular=float(self.rng.uniform(0, 0.5)))
+        leg = self.palette.plain(0.03, 0.6, 0.2)
         self._add(box((width, depth, 0.03), 0.9), top, place, yaw, (0, 0, height - 0.03))
         x, y, foot = width / 2 - 0.04, depth / 2 - 0.04, height - 0.03
         if self.rng.random() < 0.6:
@@ -110,7 +54,7 @@ class Workshop:
                 self._add(box((0.42, 0.5, 0.18), 0.7), top, place, yaw, (side, 0, 0.05 + 0.19 * k))
                 self._add(box((0.12, 0.02, 0.015)), leg, place, yaw, (side, -0.26, 0.14 + 0.19 * k))
 
-    def screen(self, place: Place, yaw: float, width: float) -> None:
+    def screen(self, place: Vector, yaw: float, width: float) -> None:
         """A flat computer screen on its stand."""
         height, body = (
             width * float(self.rng.choice([0.5625, 0.625, 0.75])),
@@ -124,7 +68,7 @@ class Workshop:
         lit = ((rim - x, z0 + rim), (x - rim, z0 + rim), (x - rim, z1 - rim), (rim - x, z1 - rim))
         self._add(quad([(u, y, z) for u, z in lit]), self.palette.screen(), place, yaw)
 
-    def keyboard(self, place: Place, yaw: float) -> None:
+    def keyboard(self, place: Vector, yaw: float) -> None:
         body, keys = self.palette.plain(0.01, 0.5, 0.05), self.palette.plain(0.01, 0.8, 0.05)
         self._add(box((0.44, 0.15, 0.015)), body, place, yaw)
         for row in range(5):
@@ -142,7 +86,7 @@ class Workshop:
             mouse = turned(np.array([[0.033, 0], [0.034, 0.012], [0.02, 0.03], [0.004, 0.034]]), 14)
             self._add(mouse, body, place, yaw, (float(self.rng.uniform(0.28, 0.36)), 0, 0), smooth=True)
 
-    def book(self, place: Place, yaw: float, size: Place) -> None:
+    def book(self, place: Vector, yaw: float, size: Vector) -> None:
         """A lying book of (width, depth, thickness)."""
         cover = self.palette.picture() if self.rng.random() < 0.5 else self.palette.plain(0.03, 0.6, 0.9)
         self._add(
@@ -150,7 +94,7 @@ class Workshop:
         )
         self._add(box((size[0], size[1], 0.002)), cover, place, yaw, (0, 0, size[2]))
 
-    def book_pile(self, place: Place, yaw: float) -> None:
+    def book_pile(self, place: Vector, yaw: float) -> None:
         z = place[2]
         for _ in range(int(self.rng.integers(1, 7))):
             size = (
@@ -161,7 +105,7 @@ class Workshop:
             self.book((place[0], place[1], z), yaw + float(self.rng.normal(0, 0.15)), size)
             z += size[2] + 0.002
 
-    def book_row(self, place: Place, yaw: float, width: float, height: float) -> None:
+    def book_row(self, place: Vector, yaw: float, width: float, height: float) -> None:
         """Books standing side by side, spines to the front."""
         x = -width / 2
         while x < width / 2 - 0.05:
@@ -178,15 +122,11 @@ class Workshop:
 
     def _spine(self) -> int:
         choice = self.rng.random()
-        return (
-            self.palette.picture()
-            if choice < 0.25
-            else self.palette.of("box", 0.1, 0.5)
-            if choice < 0.4
-            else self.palette.plain(0.02, 0.6, 0.95)
-        )
+        if choice < 0.25:
+            return self.palette.picture()
+        return self.palette.of("box", 0.1, 0.5) if choice < 0.4 else self.palette.plain(0.02, 0.6, 0.95)
 
-    def shelf(self, size: Place, place: Place, yaw: float) -> None:
+    def shelf(self, size: Vector, place: Vector, yaw: float) -> None:
         """An open bookcase of (width, depth, height), filled."""
         width, depth, height = size
         wood = self.palette.of("wood", 0.08, 0.6)
@@ -205,7 +145,7 @@ class Workshop:
                     at, yaw, (width - 0.06) * float(self.rng.uniform(0.5, 1)), (height / levels) * 0.85
                 )
 
-    def carton(self, place: Place, yaw: float) -> None:
+    def carton(self, place: Vector, yaw: float) -> None:
         size = tuple(np.exp(self.rng.uniform(np.log(0.06), np.log(0.35), 3)).tolist())
         self._add(
             box((size[0], size[1], size[2])),
@@ -214,7 +154,7 @@ class Workshop:
             yaw,
         )
 
-    def mug(self, place: Place, yaw: float) -> None:
+    def mug(self, place: Vector, yaw: float) -> None:
         radius, height = float(self.rng.uniform(0.03, 0.045)), float(self.rng.uniform(0.08, 0.18))
         outside = self.palette.picture() if self.rng.random() < 0.4 else self.palette.plain(0.05, 0.8, 0.9)
         profile = np.array(
@@ -233,7 +173,7 @@ class Workshop:
         )
         self._add(tube(ring, 0.005), outside, place, yaw, smooth=True)
 
-    def cable(self, place: Place, yaw: float) -> None:
+    def cable(self, place: Vector, yaw: float) -> None:
         points = np.cumsum(self.rng.normal(0, 0.06, (9, 3)) * (1, 1, 0), axis=0)
         fine = np.linspace(0, 8, 50)
         path = np.stack([np.interp(fine, np.arange(9), points[:, k]) for k in range(3)], axis=1)
@@ -247,7 +187,7 @@ class Workshop:
             smooth=True,
         )
 
-    def papers(self, place: Place, yaw: float) -> None:
+    def papers(self, place: Vector, yaw: float) -> None:
         for k in range(int(self.rng.integers(1, 4))):
             turn = yaw + float(self.rng.normal(0, 0.4))
             self._add(
@@ -258,7 +198,7 @@ class Workshop:
                 (*self.rng.normal(0, 0.04, 2).tolist(), 0.002 * k),
             )
 
-    def bottle(self, place: Place, yaw: float) -> None:
+    def bottle(self, place: Vector, yaw: float) -> None:
         radius, height = float(self.rng.uniform(0.028, 0.045)), float(self.rng.uniform(0.18, 0.33))
         profile = np.array(
             [[radius, 0], [radius, 0.6 * height], [0.4 * radius, 0.8 * height], [0.4 * radius, height]]
@@ -270,14 +210,3 @@ class Workshop:
         """(maker, half size of its footprint in metres, weight) of what lies on desks."""
         return [(self.book_pile, 0.14, 3.0), (self.carton, 0.16, 2.0), (self.mug, 0.05, 2.0), (self.cable, 0.05, 2.0),
                 (self.papers, 0.1, 3.0), (self.bottle, 0.045, 1.0)]  # fmt: skip
-
-
-def _box_mapped(corners: np.ndarray) -> np.ndarray:
-    """Texture coordinates [T,3,2] in metres by projection along the largest axis of each triangle's normal."""
-    normal = np.abs(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    axes = np.array([[1, 2], [0, 2], [0, 1]])[normal.argmax(axis=1)]
-    return np.take_along_axis(corners, axes[:, None, :].repeat(3, axis=1), axis=2)
-
-
-def _layer(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, (LAYER_SIDE, LAYER_SIDE), interpolation=cv2.INTER_LINEAR)

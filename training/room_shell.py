@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
 from training.room_materials import Palette, log_uniform, paint
+from training.room_wall import Wall, four_walls
 from training.scene import Light, Material, SceneBuilder
 from training.shapes import Shape, box, cylinder, placed, quad
-
-
-@dataclass
-class Wall:
-    """One inner wall: points are origin + s * along + z * up; `taken` lists what hangs on it as (s0, s1, z0, z1)."""
-
-    origin: np.ndarray
-    along: np.ndarray
-    inward: np.ndarray
-    length: float
-    taken: list[tuple[float, float, float, float]] = field(default_factory=list)
-    openings: list[tuple[float, float, float, float]] = field(default_factory=list)
-
-    def point(self, s: float, z: float, out: float = 0.0) -> np.ndarray:
-        """The point at s along, z up and `out` metres into the room."""
-        return self.origin + s * self.along + out * self.inward + np.array([0, 0, z])
-
-    @property
-    def yaw(self) -> float:
-        """Turn of an object whose front (-y) shall face into the room."""
-        return float(np.arctan2(self.inward[0], -self.inward[1]))
-
-    def free(self, s0: float, s1: float, z0: float, z1: float) -> bool:
-        """Whether the rectangle lies on the wall and touches nothing; takes the place if so."""
-        inside = s0 > 0.05 and s1 < self.length - 0.05
-        clear = all(s1 < a or s0 > b or z1 < c or z0 > d for a, b, c, d in self.taken)
-        if inside and clear:
-            self.taken.append((s0, s1, z0, z1))
-        return inside and clear
-
-
-def four_walls(width: float, depth: float) -> list[Wall]:
-    """Walls of the room [0,width] x [0,depth], counter-clockwise."""
-    corners = np.array([[0, 0, 0], [width, 0, 0], [width, depth, 0], [0, depth, 0]], float)
-    walls = []
-    for k in range(4):
-        step = corners[(k + 1) % 4] - corners[k]
-        length = float(np.linalg.norm(step))
-        along = step / length
-        walls.append(Wall(corners[k], along, np.array([-along[1], along[0], 0.0]), length))
-    return walls
 
 
 class Shell:
@@ -122,7 +81,7 @@ class Shell:
         centre = float(rng.uniform(half + 0.2, wall.length - half - 0.2))
         z0, z1 = float(rng.uniform(0.5, 1.1)), float(min(height - 0.15, rng.uniform(1.9, 2.5)))
         s0, s1 = centre - half, centre + half
-        if not wall.free(s0 - 0.05, s1 + 0.05, z0, z1):
+        if not wall.take(s0 - 0.05, s1 + 0.05, z0, z1):
             return
         wall.openings.append((s0, s1, z0, z1))
         glow = log_uniform(rng, 1.5, 8) if self.day else log_uniform(rng, 0.01, 0.05)
@@ -197,7 +156,7 @@ class Shell:
 
     def _door(self, wall: Wall) -> None:
         s = float(self.rng.uniform(0.6, wall.length - 0.6))
-        if wall.free(s - 0.5, s + 0.5, 0, 2.1):
+        if wall.take(s - 0.5, s + 0.5, 0, 2.1):
             kind = self.palette.of("door" if self.rng.random() < 0.5 else "wood", 0.1, 0.7)
             self._fix(wall, box((0.9, 0.04, 2.05)), (s, 0, 0), kind)
             trim = self.palette.plain(0.2, 0.8, 0.1)

@@ -10,9 +10,11 @@ import numpy as np
 from training.pack import Pack
 from training.room_catalogue import Catalogue, choose, flat_top
 from training.room_desktop import Desktop
+from training.room_furniture import Furnisher
 from training.room_materials import Palette
 from training.room_objects import Workshop
-from training.room_shell import Shell, Wall, ambient_light
+from training.room_shell import Shell, ambient_light
+from training.room_wall import Wall
 from training.scene import Scene, SceneBuilder
 from training.shapes import box, placed, quad
 
@@ -52,6 +54,7 @@ class _Builder:
         self.scene = SceneBuilder()
         self.palette = Palette(self.scene, pack, rng)
         self.workshop = Workshop(self.scene, self.palette, rng)
+        self.furnisher = Furnisher(self.scene, self.palette, rng)
         sizes = rng.uniform((2.5, 2.5, 2.3), (7.0, 6.0, 3.2))
         self.size = (float(sizes[0]), float(sizes[1]), float(sizes[2]))
         self.shell = Shell(self.scene, self.palette, rng, self.size)
@@ -124,7 +127,7 @@ class _Builder:
             return
         x, y, yaw = spot
         if model:
-            self.workshop.furniture(model, (x, y, 0), yaw)
+            self.furnisher.stand(model, (x, y, 0), yaw)
         else:
             self.workshop.desk((width, depth, height), (x, y, 0), yaw)
         self.solids.append((*self.taken[-1], height))
@@ -134,11 +137,11 @@ class _Builder:
         if chair and rng.random() < 0.7:
             away = depth / 2 + float(rng.uniform(0.1, 0.5))
             x, y = x + float(np.sin(yaw)) * away, y - float(np.cos(yaw)) * away
-            self.workshop.furniture(chair, (x, y, 0), yaw + np.pi + float(rng.normal(0, 0.5)))
+            self.furnisher.stand(chair, (x, y, 0), yaw + np.pi + float(rng.normal(0, 0.5)))
             self.taken.append((x - 0.3, x + 0.3, y - 0.3, y + 0.3))
 
     def _cover(self, place: tuple[float, float, float], yaw: float, width: float, depth: float) -> None:
-        desktop = Desktop(self.workshop, self.rng, place, yaw, (width, depth))
+        desktop = Desktop(self.workshop, self.furnisher, self.rng, place, yaw, (width, depth))
         if width > 0.8 and self.rng.random() < 0.75:
             desktop.screens()
         desktop.clutter(self.catalogue, 0.0 if self._full else 0.4)
@@ -157,7 +160,7 @@ class _Builder:
         if model is None or spot is None:
             return
         width, height, depth = model.size
-        self.workshop.furniture(model, (spot[0], spot[1], 0), spot[2])
+        self.furnisher.stand(model, (spot[0], spot[1], 0), spot[2])
         self.solids.append((*self.taken[-1], height))
         self.focus.append(Focus((spot[0], spot[1], 0.8 * height), 1.5))
         if width > 0.4 and depth > 0.3 and 0.3 < height < 1.2 and flat_top(model):
@@ -170,21 +173,18 @@ class _Builder:
         if model is None:
             self._picture(wall)
             return
-        s, z, half = (
-            float(rng.uniform(0.3, wall.length - 0.3)),
-            float(rng.uniform(0.3, 1.8)),
-            model.size[0] / 2,
-        )
-        if z + model.size[1] < self.size[2] and wall.free(s - half, s + half, z, z + model.size[1]):
+        s, z = float(rng.uniform(0.3, wall.length - 0.3)), float(rng.uniform(0.3, 1.8))
+        half = model.size[0] / 2
+        if z + model.size[1] < self.size[2] and wall.take(s - half, s + half, z, z + model.size[1]):
             x, y, _ = wall.point(s, 0, model.size[2] / 2 + 0.002).tolist()
-            self.workshop.furniture(model, (x, y, z), wall.yaw)
+            self.furnisher.stand(model, (x, y, z), wall.yaw)
 
     def _picture(self, wall: Wall) -> None:
         rng = self.rng
         width, height = np.exp(rng.uniform(np.log(0.15), np.log(1.1), 2)).tolist()
         s, z = float(rng.uniform(0.1, wall.length - 0.1)), float(rng.uniform(1.1, 1.9))
         s0, s1, z0, z1 = s - width / 2, s + width / 2, z - height / 2, z + height / 2
-        if z1 > self.size[2] - 0.05 or not wall.free(s0, s1, z0, z1):
+        if z1 > self.size[2] - 0.05 or not wall.take(s0, s1, z0, z1):
             return
         out = 0.004
         if rng.random() < 0.5:

@@ -19,10 +19,11 @@ from training.compute import compute_device
 from training.configuration import TrainingConfig
 from training.network import NetworkConfig
 from training.pictures import draw_samples
+from training.real_frames import RealFrames
 from training.renderer import Renderer
 from training.run import Run
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
-from training.stage3 import RealFrames, stage3_loss
+from training.stage3 import stage3_loss
 from training.train import batch_loss
 from training.weights import load_network
 
