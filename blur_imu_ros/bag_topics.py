@@ -19,7 +19,7 @@ OWN_TOPICS = (IMU_TOPIC, TWIST_TOPIC, "/blur_imu/debug_image")
 
 
 @dataclass(frozen=True)
-class ExposureSource:
+class BagExposure:
     """A topic that states exposure times, and where in its messages."""
 
     topic: str
@@ -34,7 +34,7 @@ class BagTopics:
     camera_info: str | None
     camera_file: Path | None
     imu: str | None
-    exposure: ExposureSource | None
+    exposure: BagExposure | None
     exposure_tolerance_s: float
 
 
@@ -127,11 +127,11 @@ def _camera_info_topic(reader: BagReader, name: str | None, image: str) -> str:
     )
 
 
-def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) -> ExposureSource | None:
+def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) -> BagExposure | None:
     path, key, unit = args.exposure_field or "", args.exposure_key, ExposureUnit(args.exposure_unit)
     if args.exposure_topic:
         topic = _named(reader, args.exposure_topic, (), "--exposure-topic")
-        return ExposureSource(topic, exposure_field(reader.topics[topic].type, path, key, unit))
+        return BagExposure(topic, exposure_field(reader.topics[topic].type, path, key, unit))
     if path or key:
         raise ConfigurationError("--exposure-field and --exposure-key need --exposure-topic")
     known = reader.topics_of(*DRIVERS)
@@ -143,7 +143,7 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
         raise BagError(
             f"{reader.path}: several topics state an exposure; choose one with --exposure-topic: {_listing(stating)}"
         )
-    return ExposureSource(stating[0].name, DRIVERS[stating[0].type]) if stating else None
+    return BagExposure(stating[0].name, DRIVERS[stating[0].type]) if stating else None
 
 
 def _states(reader: BagReader, topic: BagTopic) -> bool:

@@ -69,7 +69,7 @@ class Pipeline:
         """Return what a diagnostic status says beyond the counts: the exposure in use, its age, and the epochs."""
         settings = self._settings()
         source = f"topic of {settings.exposure_type}" if settings.exposure_type else "parameter exposure_s"
-        values = [("exposure source", source), ("epochs", str(self.intake.epochs))]
+        values = [("exposure from", source), ("epochs", str(self.intake.epochs))]
         if self.intake.newest_exposure is not None:
             exposure_s, arrival_s = self.intake.newest_exposure
             values.append(("exposure [ms]", f"{1e3 * exposure_s:.3f}"))

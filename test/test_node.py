@@ -221,7 +221,7 @@ def test_exposure_of_any_stamped_message(rig, start):
         assert rig.imu == []
     stream_until(lambda: len(rig.imu) >= 5, 8.0)
     status = rig.wait_for_status(lambda status: values(status).get("exposure [ms]") == "8.000")
-    assert "PointStamped" in values(status)["exposure source"]
+    assert "PointStamped" in values(status)["exposure from"]
 
 
 def test_exposure_among_the_diagnostics_of_others(rig, start):
