@@ -21,8 +21,12 @@ class BlankCells:
         self._samples, self._contrast = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
 
     def find(self, view: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """bool [h, w]: which cells of a view uint8 [height, width, 3] are blank; by its middle channel, of a mono image any."""
+        """bool [h, w]: which cells of a view uint8 [height, width, 3] are blank, and their neighbours too; by its middle channel.
+
+        What surrounds a single blank cell tells a network how it moves.
+        """
         np.copyto(self._samples, view[:: self._step, :: self._step, 1])
         cv2.morphologyEx(self._samples, cv2.MORPH_GRADIENT, _NEIGHBOURHOOD, dst=self._contrast)
         # Rounded: 0 where a cell varies by less than half a grey level on average, less than any sensor's noise.
-        return np.asarray(cv2.resize(self._contrast, self._grid, interpolation=cv2.INTER_AREA) == 0)
+        blank = cv2.resize(self._contrast, self._grid, interpolation=cv2.INTER_AREA) == 0
+        return cv2.erode(blank.view(np.uint8), _NEIGHBOURHOOD).view(np.bool_)
