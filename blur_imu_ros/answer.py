@@ -111,7 +111,7 @@ class FrameAnswerer:
     def _deliver(self, frame: ReceivedFrame, estimate: Estimate, seen: Seen | None) -> None:
         cause = DropCause.STOPPED if self._closed else _gate(estimate, self._settings())
         if cause is not None:
-            self._drop(cause, estimate.doubt if cause is DropCause.UNDECIDED else "")
+            self._drop(cause, "")
             return
         try:
             self._publish(frame, estimate, seen)

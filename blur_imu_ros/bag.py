@@ -48,7 +48,9 @@ class BagReader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.exists():
-            raise BagError(f"{self.path}: no such recording; give a .bag or .mcap file, or a rosbag2 folder")
+            raise BagError(
+                f"{self.path}: no such recording; give a .bag, .mcap or .db3 file, or a rosbag2 or sequence folder"
+            )
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
             raise BagError(
                 f"{self.path}: a folder without metadata.yaml is no rosbag2; run `ros2 bag reindex` on it"
@@ -191,5 +193,6 @@ def _unreadable(path: Path, error: Exception) -> BagError:
     if isinstance(error, BagError):
         return error
     return BagError(
-        f"{path}: cannot be read as a recording ({first_line(error)}); is it complete? try `ros2 bag reindex`"
+        f"{path}: cannot be read as a recording ({first_line(error)}); is it a .bag, .mcap or .db3 file, and complete? try "
+        "`ros2 bag reindex`"
     )

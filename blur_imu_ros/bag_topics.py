@@ -61,7 +61,7 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
         "--exposure-unit",
         choices=[u.value for u in ExposureUnit],
         default="us",
-        help="of that field or key (default us)",
+        help="unit of that field or key (default us; that of the node is s)",
     )
     group.add_argument(
         "--exposure-tolerance-s",
@@ -93,7 +93,7 @@ def _image_topic(reader: BagReader, name: str | None) -> str:
             f"{reader.path}: holds no images ({_listing(list(reader.topics.values()))}); "
             "record an Image or CompressedImage topic"
         )
-    names = {topic.name for topic in found}
+    names = {topic.name for topic in found if topic.type == IMAGE}
     # A compressed topic beside its raw one says the same again; the node's own pictures are no camera's.
     cameras = [
         t
@@ -137,7 +137,9 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
     known = reader.topics_of(*DRIVERS)
     beside = [t for t in known if t.name.rsplit("/", 1)[0] == _base(image).rsplit("/", 1)[0]]
     candidates = beside or [t for t in known if t.type != DIAGNOSTICS] or known
-    candidates = [t for t in candidates if not _is_of_another(reader, t.name, image)]
+    candidates = [
+        t for t in candidates if t.name == "/diagnostics" or not _is_of_another(reader, t.name, image)
+    ]
     stating = candidates if len(candidates) == 1 else [t for t in candidates if _states(reader, t)]
     if len(stating) > 1:
         raise BagError(
@@ -163,7 +165,8 @@ def _imu_topic(reader: BagReader, name: str | None) -> str | None:
     virtual = [topic for topic in found if is_virtual(reader, topic.name)]
     if virtual:
         print(
-            f"left out as no real Imu, --imu-topic takes it all the same: {_listing(virtual)}",
+            f"ignored, since it states neither orientation nor acceleration, as the Imu of this package: {_listing(virtual)}; to "
+            "compare with it all the same give --imu-topic",
             file=sys.stderr,
         )
     real = [topic for topic in found if topic not in virtual]

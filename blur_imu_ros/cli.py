@@ -28,7 +28,9 @@ COMMANDS = {
     "benchmark": Command(
         "blur_imu_ros.benchmark.command", "compare accuracy and speed with the alternatives"
     ),
-    "convert": Command("blur_imu_ros.convert.command", "turn a published checkpoint into an ONNX model"),
+    "convert": Command(
+        "blur_imu_ros.convert.command", 'turn the checkpoint of the authors of "Image as an IMU" into a model'
+    ),
     "play": Command(
         "blur_imu_ros.play", "publish a recording or sequence folder with /clock, without ros2bag"
     ),
@@ -36,7 +38,8 @@ COMMANDS = {
         "blur_imu_ros.demo", "play the shipped recording into the live node and show what it measures"
     ),
     "warm": Command(
-        "blur_imu_ros.warm", "build and cache what a provider needs before the first frame (TensorRT engine)"
+        "blur_imu_ros.warm",
+        "load, check and run a network once; build its TensorRT engine where that is asked for",
     ),
 }
 

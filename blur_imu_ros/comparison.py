@@ -50,7 +50,12 @@ class Comparison:
         """Frames answered, and the root-mean-square error beside that of always saying zero."""
         twist, truth = self._answered()
         known = np.isfinite(truth).all(axis=1)
-        lines = [f"{len(self)} of {len(self.sequence.frames)} frames answered"]
+        frames = len(self.sequence.frames)
+        lines = [f"{len(self)} of {frames} frames answered"]
+        if len(self) < 0.9 * frames:
+            lines[0] += (
+                ": this computer is slower than the recording, and the node skips frames rather than lag"
+            )
         for name, unit, part in (("angular", "rad/s", slice(0, 3)), ("linear", "m/s", slice(3, 6))):
             error, zero = _rms((twist - truth)[known, part]), _rms(truth[known, part])
             lines.append(

@@ -143,7 +143,8 @@ class Health:
         if silence > dropout_s:
             return (
                 Level.WARN,
-                f"no image for {silence:.1f} s; check the camera, and remap the image topic to it",
+                f"no image for {silence:.1f} s; check the camera, its topic (remap image) and its type (a CompressedImage needs "
+                "image_transport:=compressed)",
             )
         if why and unanswered > dropout_s:
             cause, count = why[0]

@@ -28,8 +28,7 @@ class Estimate:
 
     twist [6] (wx wy wz vx vy vz) rad/s and m/s; covariance [6, 6], symmetric positive definite, covering the doubt about
     the sign; sign_probability 0.5..1; blur_px: median flow over the exposure; points_used, residual_px, observability [6],
-    condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for;
-    doubt: why images said nothing of the sign, empty where they did.
+    condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for.
     """
 
     stamp_ns: int
@@ -44,4 +43,3 @@ class Estimate:
     exposure_s: float
     stages_ms: dict[str, float]
     decided: bool
-    doubt: str

@@ -193,7 +193,6 @@ class BlurImuEstimator:
             exposure_s=exposure_s,
             stages_ms=stages_ms,
             decided=decision.probability >= self.options.min_sign_probability,
-            doubt=decision.note,
         )
 
 

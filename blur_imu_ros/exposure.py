@@ -14,11 +14,12 @@ from rclpy.time import Time
 
 from .errors import BlurImuError, ConfigurationError
 from .exposure_field import ExposureField, check_one_source
-from .timing import stamp_ns
+from .timing import FrameInterval, stamp_ns
 
 CACHED_READINGS = 60
 # A camera that has stated no exposure for so long is not there any more.
 SILENT_S = 10.0
+LONGEST_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class ExposureTopic:
         self.subscriber = subscriber
         self._readings = ExposureFilter(subscriber, field, refuse)
         self._cache = Cache(self._readings, CACHED_READINGS)
+        self._interval = FrameInterval()
+        self._readings.registerCallback(self._observe)
+
+    @property
+    def interval_s(self) -> float:
+        """Mean time between readings, 0 before the second."""
+        return self._interval.seconds or 0.0
+
+    def _observe(self, reading: ExposureReading) -> None:
+        self._interval.observe(stamp_ns(reading.header.stamp), LONGEST_INTERVAL_S)
 
     def on_reading(self, callback: Callable[[ExposureReading], None]) -> None:
         """Call back for every new reading, once it can be found."""

@@ -70,7 +70,7 @@ class Inputs:
         for name in unused_qos_overrides(self._node):
             self._node.get_logger().warn(
                 f"parameter '{name}' is of no input and ignored: name a topic as it is after remapping, such as "
-                f"{images.sub.topic_name}"
+                f"{images.sub.topic_name}, and history, depth, reliability or durability"
             )
         if "image_rect" in images.sub.topic_name and not settings.image_is_rectified:
             self._node.get_logger().warn(

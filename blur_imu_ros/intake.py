@@ -15,6 +15,9 @@ from .exposure_field import check_exposure
 from .settings import Settings
 from .timing import Admission, Epochs, FrameInterval, mid_exposure_ns, stamp_ns
 
+# Exposures further apart than so many images are not stated one for each.
+SELDOM = 1.5
+
 
 @dataclass(frozen=True)
 class ReceivedFrame:
@@ -124,9 +127,10 @@ class FrameIntake:
         if self._topic is None:
             return self._settings().exposure_s or None
         tolerance_s = self._settings().exposure_tolerance_s
-        if not last_call and self._interval.seconds:
+        interval_s = self._interval.seconds
+        if not last_call and interval_s and self._topic.interval_s < SELDOM * interval_s:
             # Further away it may be another image's, and this one's may still come.
-            tolerance_s = min(tolerance_s, self._interval.seconds / 2)
+            tolerance_s = min(tolerance_s, interval_s / 2)
         return self._topic.find(frame.stamp_ns, tolerance_s)
 
     def _place_waiting(self, *, last_call: bool = False) -> None:

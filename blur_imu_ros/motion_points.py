@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ImageError
-from .model_spec import FlowRepresentation
+from .model_spec import UNKNOWN_FLOW_SIGMA_PX, FlowRepresentation
 from .motion_field import Array, rotation_rows, translation_rows
 
 ComplexArray = NDArray[np.complex128]
@@ -95,8 +95,8 @@ class PointGeometry:
         """Select the usable points of the network's grids.
 
         flow: [2, h, w] px, signed or double-angle; flow_sigma: [h, w] px per component of that representation; inverse_depth
-        and its sigma: [h, w] 1/m. Points that are not finite or of negative depth are dropped. Raises ImageError when fewer
-        than 12 points are left.
+        and its sigma: [h, w] 1/m. Points that are not finite or of negative depth are dropped, and those of a sigma of
+        UNKNOWN_FLOW_SIGMA_PX where others are left. Raises ImageError when fewer than 12 points are left.
         """
         measured = np.asarray(flow, dtype=np.float64).reshape(2, -1)[:, self._index]
         sigma = np.maximum(self._pick(flow_sigma), _MINIMUM_SIGMA_PX)
@@ -121,12 +121,25 @@ class PointGeometry:
             grid_count=self._grid_count,
         )
         usable = np.isfinite(length + sigma + depth + depth_sigma) & (depth >= 0)
+        # With points that say nothing among them, the median residual would too; but all of such are an answer: the prior.
+        telling = usable & (sigma < 0.99 * UNKNOWN_FLOW_SIGMA_PX)
+        if np.count_nonzero(telling) >= MINIMUM_POINTS:
+            usable = telling
         precision = self._precision
         if not usable.all():
             points = _only(points, usable)
-            if self._correlation is not None:
-                precision = _inverse(self._correlation[np.ix_(usable, usable)])
+            precision = self._precision_of(usable)
         return points if points.noise_on_flow else replace(points, precision=precision)
+
+    def _precision_of(self, usable: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+        """Inverse correlation of some of the points: by inverting what is smaller, they or the others (Schur's complement)."""
+        if self._correlation is None or self._precision is None:
+            return None
+        if 2 * np.count_nonzero(usable) <= usable.size:
+            return _inverse(self._correlation[np.ix_(usable, usable)])
+        between = self._precision[np.ix_(usable, ~usable)]
+        others = self._precision[np.ix_(~usable, ~usable)]
+        return self._precision[np.ix_(usable, usable)] - between @ np.linalg.solve(others, between.T)
 
     def _pick(self, grid: ArrayLike) -> Array:
         return np.asarray(grid, dtype=np.float64).ravel()[self._index]

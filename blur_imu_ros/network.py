@@ -15,6 +15,7 @@ from .model_spec import (
     DEFAULT_FLOW_SIGMA_PX,
     DEFAULT_RELATIVE_DEPTH_SIGMA,
     REMEDY,
+    UNKNOWN_FLOW_SIGMA_PX,
     FlowRepresentation,
     ModelSpec,
 )
@@ -25,7 +26,6 @@ from .providers import Provider, describe, open_session
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 
 MOST_THREADS = 256
-BLANK_LOG_SIGMA = 6.0  # 400 px: says nothing
 LEAST_INVERSE_DEPTH = 1e-3  # 1/m: an inverse depth of zero would leave a step no flow to be seen by
 LOG_SIGMA_LIMIT = 20.0  # wider or narrower says nothing more, and its exponential still fits float32
 FARTHEST_INVERSE_DEPTH = 0.05  # 1/m: the floor of a default depth sigma, 20 m
@@ -180,7 +180,7 @@ class FlowDepthNetwork:
         for sigma in (outputs["flow_log_sigma"], depth_sigma):
             np.clip(sigma, -LOG_SIGMA_LIMIT, LOG_SIGMA_LIMIT, out=sigma)
         flow_sigma, blank = outputs["flow_log_sigma"], self._blank.find(self._image[0])
-        np.maximum(flow_sigma, BLANK_LOG_SIGMA, out=flow_sigma, where=blank)
+        np.maximum(flow_sigma, np.log(UNKNOWN_FLOW_SIGMA_PX), out=flow_sigma, where=blank)
         return Prediction(flow=self._outputs["flow"][0], representation=self.spec.representation, **outputs)
 
 

@@ -7,6 +7,7 @@ import time
 from cv_bridge import CvBridge
 from geometry_msgs.msg import TwistWithCovarianceStamped
 from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, Imu
 from std_msgs.msg import Header
 
@@ -25,8 +26,8 @@ class Outputs:
         self._bridge = CvBridge()
         self._imu = node.create_publisher(Imu, "~/imu", KEEP_LAST)
         self._twist = node.create_publisher(TwistWithCovarianceStamped, "~/twist", KEEP_LAST)
-        # Reliable, as rviz asks for; the newest alone, which no slow subscriber can hold up.
-        self._debug = node.create_publisher(Image, "~/debug_image", 1)
+        # Best effort: a subscriber that stalls must not hold up the estimates.
+        self._debug = node.create_publisher(Image, "~/debug_image", qos_profile_sensor_data)
         self._debug_due_s = 0.0
 
     def publish(self, estimate: Estimate, frame_id: str) -> None:

@@ -100,7 +100,7 @@ def draw_confidence(series: EstimateSeries) -> Figure:
     for axes, column, label in zip(
         rows,
         (series.blur_px, series.sign_probability, series.exposure_s * 1e3),
-        ("blur [px]", "probability of the sign", "exposure [ms]"),
+        ("blur [px of the network's input]", "probability of the sign", "exposure [ms]"),
         strict=True,
     ):
         axes.plot(t, column, color=ESTIMATE_COLOUR, lw=1)

@@ -88,9 +88,9 @@ def open_session(
 def describe(asked: Provider, runs: Provider) -> str:
     """One line: asked, available, runs."""
     available = _readable(onnxruntime.get_available_providers())
-    line = f"provider asked: {asked.value}; available: {available}; runs: {runs.value}"
+    line = f"runs on {runs.value} (asked for: {asked.value}; available: {available})"
     if asked is Provider.AUTO and runs is Provider.CPU and gpu_available():
-        line += f" (cuda did not start: {_START})"
+        line += f"; cuda did not start: {_START}"
     return line
 
 

@@ -49,8 +49,8 @@ def describe(alignment: Alignment, label: str) -> str:
         return f"camera against {label}: not aligned: {alignment.problem.value}"
     x, y, z, w = quaternion(alignment.rotation)
     return (
-        f"camera against {label}: t_gyro = t_camera {alignment.offset_s:+.4f} +- {alignment.offset_sigma_s:.4f} s; "
-        f"rotation gyro to camera (x y z w) {x:.4f} {y:.4f} {z:.4f} {w:.4f} "
+        f"camera against {label}: its time = camera's {alignment.offset_s:+.4f} +- {alignment.offset_sigma_s:.4f} s; "
+        f"rotation into the camera's frame (quaternion x y z w) {x:.4f} {y:.4f} {z:.4f} {w:.4f} "
         f"+- {np.degrees(alignment.rotation_sigma_rad):.1f} deg; correlation {alignment.correlation:.3f}"
     )
 

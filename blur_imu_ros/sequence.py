@@ -76,7 +76,10 @@ class Sequence:
         folder = Path(folder)
         if not folder.is_dir():
             raise SequenceError(f"{folder}: no such folder; give a folder with camera.yaml and frames.csv")
-        camera_file = _existing(folder / "camera.yaml", "put the intrinsics there as a ROS camera_info YAML")
+        camera_file = _existing(
+            folder / "camera.yaml",
+            "a sequence folder has its intrinsics there, as a ROS camera_info YAML; for a bag use blur_imu replay",
+        )
         frames = _read_frames(folder)
         stamps, truth = _read_truth(folder / "truth.csv")
         camera = CameraModel.from_yaml(camera_file)

@@ -42,7 +42,9 @@ class Settings:
     )
     model: str = field(
         default="auto",
-        metadata=_fixed("Network: auto, small, large, a name of the manifest, or the path of an ONNX file."),
+        metadata=_fixed(
+            "Network: auto, small, large, a name in models/manifest.yaml, or the path of an ONNX file."
+        ),
     )
     provider: Provider = field(default=Provider.AUTO, metadata=_fixed("Where the network runs."))
     threads: int = field(
@@ -56,7 +58,7 @@ class Settings:
     )
     frame_id: str = field(default="", metadata=_live("Frame of the output; empty: the image's."))
 
-    exposure_s: float = field(default=0.0, metadata=_live("Exposure time; 0: unknown.", 0, 10))
+    exposure_s: float = field(default=0.0, metadata=_live("Exposure time in seconds; 0: unknown.", 0, 10))
     exposure_type: str = field(
         default="", metadata=_fixed("Message type on the exposure topic; empty: none.")
     )
@@ -71,7 +73,7 @@ class Settings:
     exposure_source: str = field(
         default="",
         metadata=_fixed(
-            "Of diagnostics: name or hardware_id of this camera's status, where several state the key."
+            "For DiagnosticArray: name or hardware_id of this camera's status, if several state an exposure."
         ),
     )
     exposure_unit: ExposureUnit = field(
@@ -93,7 +95,8 @@ class Settings:
         default=0.0, metadata=_live("Time from the first to the last row of a rolling shutter.", 0, 1)
     )
     time_jump_s: float = field(
-        default=1.0, metadata=_live("A larger step of the stamps starts a new epoch.", 0.01, 3600)
+        default=1.0,
+        metadata=_live("If stamps jump by more than this, earlier frames are forgotten.", 0.01, 3600),
     )
     stale_after_s: float = field(
         default=0.2, metadata=_live("A frame that waited longer since its arrival is dropped.", 0.001, 60)
@@ -113,7 +116,10 @@ class Settings:
         ),
     )
     min_blur_px: float = field(
-        default=-1.0, metadata=_live("Blur below which the sign is open; negative: the model's.", -1, 50)
+        default=-1.0,
+        metadata=_live(
+            "Blur (the network's px) below which the sign is unknown; negative: the model's.", -1, 50
+        ),
     )
     max_condition: float = field(
         default=math.inf, metadata=_live("Estimates of a larger condition number are dropped.", 1, math.inf)

@@ -17,7 +17,7 @@ TOPICS = {
 }
 # Parameters of the node: argument -> description. Those left empty come from params_file, else the node's defaults.
 PARAMETERS = {
-    "model": "Network: auto, small, large, a name of the manifest, or the path of an ONNX file.",
+    "model": "Network: auto, small, large, a name in models/manifest.yaml, or the path of an ONNX file.",
     "provider": "Where the network runs: auto, cuda, cpu, tensorrt.",
     "image_transport": "Message type on the image topic: raw, compressed.",
     "image_is_rectified": "The image is rectified: true, false.",
@@ -25,7 +25,7 @@ PARAMETERS = {
     "exposure_type": "Message type on the exposure topic, such as flir_camera_msgs/msg/ImageMetaData.",
     "exposure_field": "Dotted path of the field with the exposure time; empty: as the driver has it.",
     "exposure_key": "Key of the exposure time, where the field is JSON or diagnostic key-values.",
-    "exposure_source": "Of diagnostics: name or hardware_id of this camera's status, where several state the key.",
+    "exposure_source": "For DiagnosticArray: name or hardware_id of this camera's status, if several state an exposure.",
     "exposure_unit": "Unit of the exposure topic, where field or key are given: s, ms, us, ns.",
     "stamp_reference": "The moment the driver stamps an image with.",
     "readout_s": "Time from the first to the last row of a rolling shutter.",

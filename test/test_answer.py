@@ -33,9 +33,7 @@ class Estimator:
         self.last_canonical = np.full((1, 1, 3), one.stamp_ns)
         # As a network does: into the same buffer.
         self.last_prediction.flow[:] = one.stamp_ns
-        return SimpleNamespace(
-            stamp_ns=one.stamp_ns, condition=self.condition, decided=self.decided, doubt="dark"
-        )
+        return SimpleNamespace(stamp_ns=one.stamp_ns, condition=self.condition, decided=self.decided)
 
     @property
     def waits(self):
@@ -44,7 +42,7 @@ class Estimator:
     def revised(self):
         before = self.stamps[-2:-1]
         return (
-            SimpleNamespace(stamp_ns=-before[0], condition=1.0, decided=True, doubt="")
+            SimpleNamespace(stamp_ns=-before[0], condition=1.0, decided=True)
             if before and before[0] in self.waiting
             else None
         )
@@ -157,8 +155,7 @@ def test_parameters_keep_estimates_back_only_beyond_their_limits(answering):
             setattr(answerer.estimator, name, value)
         answer(1)
         assert published == ([1] if cause is None else []), (settings, attributes)
-        text = "dark" if cause == "sign undecided" else ""
-        assert dropped == ([(cause, text)] if cause else []), (settings, attributes)
+        assert [told for told, _ in dropped] == ([cause] if cause else []), (settings, attributes)
 
 
 def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_name():

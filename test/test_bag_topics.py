@@ -61,6 +61,20 @@ def test_between_a_packed_camera_and_a_raw_one_the_user_chooses(tmp_path: Path) 
     assert color.topic == "/color/exposure"
 
 
+def test_between_two_packed_cameras_the_user_chooses_whatever_their_names(tmp_path: Path) -> None:
+    topics = {"/left/jpeg": "packed", "/left/camera_info": "info"}
+    topics |= {"/right/image/compressed": "packed", "/right/camera_info": "info"}
+    with pytest.raises(BagError, match=r"several image topics; .*/left/jpeg .*/right/image/compressed"):
+        chosen(tmp_path, topics)
+
+
+def test_diagnostics_are_anybodys(tmp_path: Path) -> None:
+    topics = {"/cam/image_raw": "image", "/cam/camera_info": "info", "/preview": "image"}
+    found = chosen(tmp_path, {**topics, "/diagnostics": "exposure"}).exposure
+    assert found is not None
+    assert found.topic == "/diagnostics"
+
+
 def test_the_calibration_of_another_camera_is_not_taken(tmp_path: Path) -> None:
     topics = {"/left/image_raw": "image", "/left/camera_info": "info", "/right/image_raw": "image"}
     with pytest.raises(BagError, match=r"no CameraInfo beside /right/image_raw; choose one"):

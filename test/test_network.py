@@ -8,8 +8,8 @@ from onnx_models import write_model
 
 from blur_imu_ros import providers
 from blur_imu_ros.errors import ImageError, ModelError
+from blur_imu_ros.model_spec import UNKNOWN_FLOW_SIGMA_PX
 from blur_imu_ros.network import (
-    BLANK_LOG_SIGMA,
     LEAST_INVERSE_DEPTH,
     FlowDepthNetwork,
     FlowRepresentation,
@@ -113,7 +113,7 @@ def test_blank_parts_of_an_image_say_nothing(tmp_path, sigma):
         half[:112] = level
         found = network.predict(half).flow_log_sigma
         # A cell beside the border between both is told by its surroundings.
-        assert (found[:26] == BLANK_LOG_SIGMA).all()
+        assert (found[:26] == np.float32(np.log(UNKNOWN_FLOW_SIGMA_PX))).all()
         assert np.array_equal(found[28:], usual[28:])
     spotted = NOISE.copy()
     spotted[40:48, 100:108] = 255
@@ -228,8 +228,8 @@ def test_a_closed_network_says_so(tmp_path):
 
 def test_auto_runs_somewhere_and_says_where(tmp_path):
     network = load(write_model(tmp_path / "net.onnx"), provider=Provider.AUTO)
-    assert network.provider_message.startswith("provider asked: auto; available: ")
-    assert "runs: c" in network.provider_message
+    assert "asked for: auto; available: " in network.provider_message
+    assert "runs on c" in network.provider_message
     assert network.predict(NOISE).flow[0, 0, 0] == 3
 
 
@@ -262,7 +262,7 @@ def test_a_provider_that_does_not_start_is_noticed(tmp_path, monkeypatch):
     ):
         load(path, provider=Provider.CUDA)
     network = load(path, provider=Provider.AUTO)
-    assert "available: cuda, cpu; runs: cpu (cuda did not start" in network.provider_message
+    assert "available: cuda, cpu); cuda did not start" in network.provider_message
     assert FlowDepthNetwork("large").spec.name == "blur_imu_640_int8", "that for a CPU, not that for a GPU"
 
 

@@ -65,7 +65,7 @@ def test_every_image_is_answered_or_counted(rig, start):
     assert answered >= 5
     assert float(values(status)["latency since arrival p50 [ms]"]) > 0
     assert values(status)["model"] == "tiny"
-    assert "runs: cpu" in values(status)["provider"]
+    assert "runs on cpu" in values(status)["provider"]
 
 
 def test_answers_say_what_is_known(rig, start):

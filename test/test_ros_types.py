@@ -28,7 +28,6 @@ def estimate() -> Estimate:
         exposure_s=0.01,
         stages_ms={},
         decided=True,
-        doubt="",
     )
 
 

@@ -4,9 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from motion_scenes import EXPOSURE_S, FOCAL_PX, Outliers, Scene, measure, nees, random_scene, smooth_field
+from motion_scenes import (
+    EXPOSURE_S,
+    FOCAL_PX,
+    Outliers,
+    Scene,
+    emit,
+    measure,
+    nees,
+    random_scene,
+    smooth_field,
+)
 
-from blur_imu_ros.model_spec import FlowRepresentation
+from blur_imu_ros.model_spec import UNKNOWN_FLOW_SIGMA_PX, FlowRepresentation
 from blur_imu_ros.motion_points import MotionPoints, PointGeometry
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
@@ -72,11 +82,12 @@ def test_exact_without_noise():
     assert min(np.linalg.norm(twist - scene.twist), np.linalg.norm(twist + scene.twist)) < 1e-6
 
 
-def test_points_that_cannot_be_used_leave_the_others_as_they_are():
+@pytest.mark.parametrize("dropped", [slice(0, None, 3), slice(20, None)])
+def test_points_that_cannot_be_used_leave_the_others_as_they_are(dropped):
     """The precision of the rest is theirs alone, not a part of that of all."""
     scene = random_scene(np.random.default_rng(4), 8, stride=16)
     depth = scene.inverse_depth.copy()
-    depth[::3] = np.nan
+    depth[dropped] = np.nan
     sigma, flow = np.full(depth.size, 0.5), np.ones((2, depth.size))
     arguments = (flow, sigma, depth, 0 * depth, FlowRepresentation.DOUBLE_ANGLE)
     points = PointGeometry(scene.x, scene.y, FOCAL_PX, correlation_px=CORRELATION_PX).points(*arguments)
@@ -85,6 +96,29 @@ def test_points_that_cannot_be_used_leave_the_others_as_they_are():
     assert points.count == np.isfinite(depth).sum()
     np.testing.assert_allclose(np.diag(correlation), correlation[0, 0], rtol=1e-5)
     np.testing.assert_allclose(correlation[0, 0], fraction_of(scene), rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 1.0])
+def test_parts_of_which_nothing_is_known_leave_the_answer_to_the_others(share):
+    scene = random_scene(np.random.default_rng(4), 8, stride=16)
+    sigma = np.full(scene.x.size, 0.1)
+    blank = round(share * sigma.size)
+    sigma[:blank] = UNKNOWN_FLOW_SIGMA_PX
+    flow = emit(scene.flow, FlowRepresentation.DOUBLE_ANGLE).T.copy()
+    flow[:, :blank] = 0
+    depth = scene.inverse_depth
+    points = PointGeometry(scene.x, scene.y, FOCAL_PX, correlation_px=CORRELATION_PX).points(
+        flow, sigma, depth, 0 * depth, FlowRepresentation.DOUBLE_ANGLE
+    )
+    options = SolverOptions(prior_linear_m_s=10.0, exposure_relative_sigma=0.0)
+    solution = solve_velocity(points, EXPOSURE_S, Calibration(independent_fraction=0.02), options)
+    stated = np.sqrt(np.diag(solution.covariance))
+    if share == 1:
+        assert (stated[:3] > 0.5 * options.prior_angular_rad_s).all()
+    else:
+        sign = 1 if solution.twist @ scene.twist > 0 else -1
+        assert (np.abs(sign * solution.twist - scene.twist) < 3 * stated).all()
+        assert (stated[:3] < 1).all()
 
 
 def test_signed_flow_is_solved_as_before():

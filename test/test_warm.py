@@ -9,8 +9,8 @@ def test_warm_reports_what_runs(tmp_path, capsys):
     path = write_model(tmp_path / "net.onnx", flow_log_sigma=None)
     assert main(["warm", "--model", str(path), "--provider", "cpu", "--threads", "1"]) == 0
     output = capsys.readouterr().out
-    assert "model net: provider asked: cpu; available: " in output
-    assert "runs: cpu; ready after" in output
+    assert "model net: runs on cpu (asked for: cpu; available: " in output
+    assert "; ready after" in output
     assert "no output flow_log_sigma: 1 px assumed" in output
 
 

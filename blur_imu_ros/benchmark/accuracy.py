@@ -49,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results of another program in the TUM format; {sequence} in PATH stands for the sequence's name",
     )
     parser.add_argument(
-        "--cache", type=Path, default=default_folder(), help="where baselines' results are kept"
+        "--cache",
+        type=Path,
+        default=default_folder(),
+        help="where baselines' results are kept (default ~/.cache/blur_imu_ros/benchmark)",
     )
     add_output_arguments(parser)
 

@@ -26,7 +26,7 @@ METHOD_COLUMNS: Cells = {
     "RMSE wx, wy, wz [rad/s]": lambda s: _list(s["angular_rmse"]),
     "RMSE vx, vy, vz [m/s]": lambda s: _list(s["linear_rmse"]),
     "Sign right": lambda s: _percent(s["sign_accuracy"]),
-    "Inside 50, 90, 95 % (w, v)": lambda s: _coverage(s["coverage"]["all"]),
+    "Inside 50, 90, 95 % (w and v together)": lambda s: _coverage(s["coverage"]["all"]),
     "s per frame": lambda s: _number(s["seconds_per_frame"]),
 }
 RATIOS = {"Angular velocity": "angular_ratio", "Linear velocity": "linear_ratio"}

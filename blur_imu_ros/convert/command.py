@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stride", type=int, default=4, choices=STRIDES, help="output grid, pixels (default 4)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the factorisation bases (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the decoders' starting bases (default 0)"
+    )
     parser.add_argument(
         "--opset", type=int, default=17, choices=range(17, 21), help="ONNX operator set (default 17)"
     )
