@@ -105,14 +105,15 @@ class ExposureTopic:
 def message_class(type_name: str) -> Any:
     """Return the class of a message type such as 'flir_camera_msgs/msg/ImageMetaData'. Raises ConfigurationError."""
     parts = type_name.split("/")
+    package, name = parts[0], parts[-1]
+    if len(parts) not in (2, 3) or not package.isidentifier() or not name.isidentifier():
+        raise ConfigurationError(f"exposure_type '{type_name}' is no message type; write package/msg/Name")
     try:
-        package, name = parts[0], parts[-1]
-        if len(parts) not in (2, 3) or not package.isidentifier() or not name.isidentifier():
-            raise ImportError("expected package/msg/Name")
         message = getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
-            f"exposure_type '{type_name}' cannot be loaded ({error}); write package/msg/Name and install the package"
+            f"exposure_type '{type_name}' cannot be loaded ({error}); check the name, install the package that defines it, "
+            "and source its workspace"
         ) from error
     if not hasattr(message(), "header"):
         raise ConfigurationError(

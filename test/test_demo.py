@@ -102,6 +102,6 @@ def test_comparison_takes_only_stamps_of_the_sequence(recording: Path) -> None:
     twist = np.array([0.5, 0, 0, 0, 0, 0])
     assert not comparison.add(START_NS + 1, twist, np.eye(6))
     assert comparison.add(START_NS, twist, np.eye(6))
-    assert comparison.summary().splitlines()[0] == f"1 of {FRAMES} frames answered"
+    assert comparison.summary().startswith(f"1 of {FRAMES} frames answered: this computer is slower")
     assert "error  0.500 rad/s" in comparison.summary()
     np.testing.assert_array_equal(comparison.series().twist, [twist])
