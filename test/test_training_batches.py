@@ -9,7 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
-from training.batches import Shards, assemble, draw_batch
+from training import batches
+from training.batches import Shards, assemble, draw_batch, overexpose
 from training.canonical import STRIDE
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.pictures import draw_samples
@@ -46,6 +47,22 @@ def test_windows_and_whole_views_take_turns_and_fill_the_same_pixels(tmp_path: P
     assert seen == {(3, 3, 64, 128), (12, 3, 32, 64)}
 
 
+@pytest.fixture
+def as_stored(monkeypatch: pytest.MonkeyPatch):
+    """Grey levels stay those of the shard."""
+    monkeypatch.setattr(batches, "OVEREXPOSED", 0.0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_an_overexposed_image_is_clipped_to_the_share(share: float):
+    image = np.random.default_rng(0).integers(0, 200, (448, 640, 1), np.uint8).repeat(3, axis=2)
+    bright = overexpose(image, share)
+    assert (bright == 255).mean() == pytest.approx(share, abs=0.05)
+    assert (bright >= image).all()
+    assert overexpose(image // 20, 0.9).max() < 255, "what is dark is not made of noise alone"
+
+
+@pytest.mark.usefixtures("as_stored")
 def test_labels_stay_with_their_image(tmp_path: Path):
     write(tmp_path / "shard_0", 128, 64)
     batch = draw_batch(np.random.default_rng(1), Shards([tmp_path]), 8, (32, 64))
@@ -55,6 +72,7 @@ def test_labels_stay_with_their_image(tmp_path: Path):
     assert (batch.labels.twist.abs() == torch.from_numpy(np.abs(TWIST))).all()
 
 
+@pytest.mark.usefixtures("as_stored")
 def test_mirrored_samples_are_mirrored_with_their_truth(tmp_path: Path):
     """The flow of every place is that of the unmirrored sample there, with the mirrored axis' sign."""
     height, width, grid = 64, 128, (4, 8)

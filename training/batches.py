@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class Batch:
         )
 
 
+# Share of the samples that are overexposed, how much of those is clipped at most, and the grey level nothing is clipped below.
+OVEREXPOSED, MOST_CLIPPED, DARKEST_LIMIT = 0.3, 0.5, 20.0
 # Blur in pixels above which an image counts as blurred.
 BLURRED_PX = 3.0
 
@@ -124,6 +127,12 @@ def assemble(samples: list, corners: tuple[int, int], crop: tuple[int, int]) -> 
     return Batch(image, cropped, canonical_px)
 
 
+def overexpose(image: np.ndarray, share: float) -> np.ndarray:
+    """The image uint8 [H,W,3] with so much more light that this share of it is clipped, as where a camera looks at a window."""
+    limit = np.quantile(image[::STRIDE, ::STRIDE].mean(axis=2), 1 - share)
+    return cv2.convertScaleAbs(image, alpha=255 / max(float(limit), DARKEST_LIMIT))
+
+
 def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
     image, depth, record = sample
     record = record.copy()
@@ -135,6 +144,8 @@ def _augment(rng: np.random.Generator, sample: tuple) -> tuple:
         record["twist"] *= MIRROR_Y
     if rng.random() < 0.3:
         image = image[..., rng.permutation(3)]
+    if rng.random() < OVEREXPOSED:
+        image = overexpose(np.ascontiguousarray(image), rng.uniform(0, MOST_CLIPPED))
     return image, depth, record
 
 
