@@ -208,7 +208,7 @@ def test_gpu_asked_for_and_absent(rig, start):
     assert rig.set_parameter("provider", "auto")[0]
     rig.wait_until_listened(node)
     rig.stream_until_answered()
-    rig.wait_for_status(lambda status: "asked: auto" in values(status).get("provider", ""))
+    rig.wait_for_status(lambda status: "asked for: auto" in values(status).get("provider", ""))
 
 
 def test_activation_that_fails_says_why_and_frees_everything(rig, start):

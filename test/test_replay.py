@@ -147,7 +147,7 @@ def test_the_real_imu_is_taken_and_not_one_made_from_images(
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["alignment"]["gyro"] == "/imu/data (imu_link)"
     assert metrics["exposure_s"]["fitted"] == pytest.approx(EXPOSURE_S, rel=0.03)
-    assert "no real Imu, --imu-topic takes it all the same: /robot/imu" in capsys.readouterr().err
+    assert "as the Imu of this package: /robot/imu" in capsys.readouterr().err
 
 
 def test_an_imu_without_acceleration_may_be_named(
