@@ -130,7 +130,7 @@ DRIVERS = {
 def exposure_field(kind: str, path: str, key: str, unit: ExposureUnit, source: str = "") -> ExposureField:
     """Where messages of a type state the exposure: by path or key, or, with neither, as its driver does, where that is known.
 
-    Raises ConfigurationError where it is not, or where the driver states another unit than one that is not the default.
+    Raises ConfigurationError where it is not, or where a unit other than the default contradicts the driver's.
     """
     if path or key:
         return ExposureField(path, key, unit, source)

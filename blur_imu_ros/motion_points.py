@@ -122,6 +122,7 @@ class PointGeometry:
         )
         usable = np.isfinite(length + sigma + depth + depth_sigma) & (depth >= 0)
         # With points that say nothing among them, the median residual would too; but all of such are an answer: the prior.
+        # Slightly below, since sigma comes back from a logarithm in 32 bits.
         telling = usable & (sigma < 0.99 * UNKNOWN_FLOW_SIGMA_PX)
         if np.count_nonzero(telling) >= MINIMUM_POINTS:
             usable = telling

@@ -21,7 +21,7 @@ from .model_spec import (
 )
 from .models import find_model, read_model
 from .onnx_file import OnnxFile
-from .providers import Provider, describe, open_session
+from .providers import Provider, describe, gpu_did_not_start, open_session
 
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 
@@ -73,8 +73,8 @@ class FlowDepthNetwork:
         options = _options(threads, spinning)
         path = find_model(model, provider)
         runs = self._load(path, provider, options, verify_hash, build_engine)
-        if provider is Provider.AUTO and runs is Provider.CPU:
-            # A GPU that is there and did not start had another network chosen for it.
+        if gpu_did_not_start(provider, runs):
+            # Another network may have been chosen for it.
             fitting = find_model(model, Provider.CPU)
             if fitting != path:
                 self._load(fitting, Provider.CPU, options, verify_hash, build_engine)
@@ -120,7 +120,7 @@ class FlowDepthNetwork:
                 f"model {self.spec.name} failed to run: {first_line(error)}; try provider cpu"
             ) from error
         self._check_finite()
-        return self._fill_defaults()
+        return self._prediction()
 
     def close(self) -> None:
         """Free the session and its memory, on the GPU too."""
@@ -169,7 +169,8 @@ class FlowDepthNetwork:
                     f"non-finite values in '{name}'; try provider cpu: if they persist, the model is at fault"
                 )
 
-    def _fill_defaults(self) -> Prediction:
+    def _prediction(self) -> Prediction:
+        """The outputs within bounds, with defaults for those that are not there, and of no weight where the image is blank."""
         outputs = {name: array[0, 0] for name, array in self._outputs.items() if CHANNELS[name] == 1}
         depth, depth_sigma = outputs["inverse_depth"], outputs["inverse_depth_log_sigma"]
         np.maximum(depth, LEAST_INVERSE_DEPTH, out=depth)

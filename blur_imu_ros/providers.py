@@ -43,6 +43,11 @@ def gpu_available() -> bool:
     return _CUDA in onnxruntime.get_available_providers() and any(Path(node).exists() for node in _GPU_NODES)
 
 
+def gpu_did_not_start(asked: Provider, runs: Provider) -> bool:
+    """Whether a GPU that AUTO would have used is there and the CPU runs instead."""
+    return asked is Provider.AUTO and runs is Provider.CPU and gpu_available()
+
+
 def attempts(asked: Provider) -> list[Provider]:
     """Providers to try in order; ModelError when the one asked for cannot run here at all."""
     available = onnxruntime.get_available_providers()
@@ -89,7 +94,7 @@ def describe(asked: Provider, runs: Provider) -> str:
     """One line: asked, available, runs."""
     available = _readable(onnxruntime.get_available_providers())
     line = f"runs on {runs.value} (asked for: {asked.value}; available: {available})"
-    if asked is Provider.AUTO and runs is Provider.CPU and gpu_available():
+    if gpu_did_not_start(asked, runs):
         line += f"; cuda did not start: {_START}"
     return line
 

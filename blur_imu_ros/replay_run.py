@@ -198,11 +198,12 @@ def _prepare(
         raise first
     interval_s = float(np.median(np.diff(all_stamps))) * 1e-9 if len(all_stamps) > 1 else 0.0
     # What is known of other frames says nothing of those that state no exposure.
-    fitting = [k for k, known in enumerate(stated) if all(stated) or not known]
+    every = all(stated)
+    fitting = [k for k, known in enumerate(stated) if every or not known]
     return _FitFrames(
         np.array([stamps[k] for k in fitting], dtype=np.int64),
         [prepared[k] for k in fitting],
         [solvers[k] for k in fitting],
         interval_s,
-        all(stated),
+        every,
     )

@@ -45,9 +45,10 @@ def record(
     info: bool = True,
     virtual: str = "",
     focal: float = FOCAL,
+    exposure_late_ns: int = 0,
 ) -> Path:
     """A camera stamped at the start of the exposure, and a gyro whose clock is OFFSET_S ahead; virtual: topic of an Imu that
-    states no acceleration."""
+    states no acceleration; exposure_late_ns: what the stamps of the exposures are after those of the images."""
     recorder = Recorder(kind)
     make = recorder.messages
     for i in range(frames):
@@ -57,7 +58,8 @@ def record(
         if info:
             recorder.add("/cam/camera_info", start + 10_000, make.camera_info(start, WIDTH, HEIGHT, focal))
         if exposure:
-            recorder.add("/cam/exposure", start + 9_000, make.exposure(start, EXPOSURE_S * 1e6))
+            stated = make.exposure(start + exposure_late_ns, EXPOSURE_S * 1e6)
+            recorder.add("/cam/exposure", start + 9_000, stated)
         if virtual:
             rates = motion[:3] / EXPOSURE_S * 0.5
             recorder.add(virtual, start + 40_000, make.imu(start, tuple(rates), virtual=True))
@@ -261,14 +263,7 @@ def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
 def test_exposures_stamped_apart_are_told_of(
     tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    recorder = Recorder("mcap")
-    make = recorder.messages
-    for i in range(5):
-        stamp = START_NS + i * INTERVAL_NS
-        recorder.add("/cam/image_raw", stamp, make.image(stamp, image_of(np.zeros(6))))
-        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
-        recorder.add("/cam/exposure", stamp, make.exposure(stamp + 5_000_000, 1e4))
-    bag = recorder.write(tmp_path / "walk")
+    bag = record(tmp_path / "walk", "mcap", frames=5, exposure_late_ns=5_000_000)
     assert main(["replay", str(bag), "--model", str(model), "--output", str(tmp_path / "out")]) == 2
     assert "stamped 0.005 s apart, --exposure-tolerance-s is 0.001" in capfd.readouterr().err
 

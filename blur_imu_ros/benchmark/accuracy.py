@@ -107,10 +107,9 @@ def _measure(
 ) -> list[MethodFrames]:
     """Ours and every alternative on the frames that `blur_imu evaluate --fit-exposure` reports."""
 
-    def progress(what: str) -> Any:
-        return frame_bar(f"{sequence.name}: {what}")
-
-    evaluation = evaluate_sequence(sequence, network, EvaluationOptions(fit_exposure=True), progress(OURS))
+    evaluation = evaluate_sequence(
+        sequence, network, EvaluationOptions(fit_exposure=True), frame_bar(f"{sequence.name}: {OURS}")
+    )
     if evaluation.note:
         print(f"{sequence.name}: {evaluation.note}", file=sys.stderr)
     frames = evaluation.frames
@@ -120,9 +119,8 @@ def _measure(
     for method in methods:
         title = method.name if isinstance(method, External) else TITLES[method]
         print(f"{sequence.name}: {title}", file=sys.stderr)
-        entries.append(
-            _beside(frames, title, sequence, answer(sequence, method, cache, progress(title)), reported)
-        )
+        answers = answer(sequence, method, cache, frame_bar(f"{sequence.name}: {title}"))
+        entries.append(_beside(frames, title, sequence, answers, reported))
     return entries
 
 

@@ -48,10 +48,8 @@ class TrajectoryCache:
         os.replace(file.name, entry / "done.json")
 
     def _entry(self, sequence: Sequence, method: str) -> Path:
-        return (
-            self.folder
-            / f"{method}-r{REVISION}-{fingerprint(sequence.folder.resolve(), tuple(frame.image for frame in sequence.frames))}"
-        )
+        content = fingerprint(sequence.folder.resolve(), tuple(frame.image for frame in sequence.frames))
+        return self.folder / f"{method}-r{REVISION}-{content}"
 
 
 @cache
