@@ -106,7 +106,6 @@ def _measure(
     sequence: Sequence, network: FlowDepthNetwork, methods: list[Baseline | External], cache: TrajectoryCache
 ) -> list[MethodFrames]:
     """Ours and every alternative on the frames that `blur_imu evaluate --fit-exposure` reports."""
-
     evaluation = evaluate_sequence(
         sequence, network, EvaluationOptions(fit_exposure=True), frame_bar(f"{sequence.name}: {OURS}")
     )
