@@ -61,7 +61,7 @@ setup(
     entry_points={
         "console_scripts": [
             "blur_imu = blur_imu_ros.cli:main",
-            "blur_imu_node = blur_imu_ros.node_process:main",
+            "blur_imu_node = blur_imu_ros.live.node_process:main",
         ],
     },
 )

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from .child import Child
-from .comparison import HEADER, Comparison
 from .errors import BlurImuError, SequenceError
 from .estimate import LINEAR_FIRST
-from .models import find_model
+from .model.finding import find_model
+from .offline.child import Child
+from .offline.comparison import HEADER, Comparison
 from .plots import Reference, draw_velocities
+from .recordings.sequence_messages import CAMERA_INFO_TOPIC, EXPOSURE_TOPIC, IMAGE_TOPIC
 from .resources import share_directory
 from .sequence import Sequence
-from .sequence_messages import CAMERA_INFO_TOPIC, EXPOSURE_TOPIC, IMAGE_TOPIC
 
 RECORDING = Path("demo/recording")
 NODE_READY_S = 30.0
@@ -77,7 +77,7 @@ def _node_command(model: Path) -> list[str]:
     command = [
         sys.executable,
         "-c",
-        "from blur_imu_ros.node_process import main; raise SystemExit(main())",
+        "from blur_imu_ros.live.node_process import main; raise SystemExit(main())",
         "--ros-args",
     ]
     for name, value in parameters.items():

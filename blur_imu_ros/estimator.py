@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import CameraModel
-from .camera_solver import CameraSolver
-from .covariance import bound_eigenvalues
 from .direction import DirectionDecision, Geometry, GreyView, SignedVelocity, choose_direction, grey_view
 from .errors import BlurImuError
 from .estimate import Estimate, Frame
-from .model_spec import ModelSpec
+from .model.spec import ModelSpec
 from .network import Prediction
 from .options import EstimatorOptions, UndecidedSign
+from .solve.camera_solver import CameraSolver
+from .solve.covariance import bound_eigenvalues
 from .velocity import VelocitySolution
 
 

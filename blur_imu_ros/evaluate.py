@@ -17,10 +17,10 @@ from .command_arguments import (
     open_network,
 )
 from .errors import ConfigurationError
-from .evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
-from .metrics import EvaluatedFrames, summary
+from .offline.evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
+from .offline.metrics import EvaluatedFrames, summary
+from .offline.progress import frame_bar
 from .options import EstimatorOptions
-from .progress import frame_bar
 from .sequence import Sequence as SequenceFolder
 from .velocity import SolverOptions
 

@@ -13,9 +13,9 @@ from geometry_msgs.msg import TwistWithCovarianceStamped
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
-from .diagnostics import Report
 from .errors import BlurImuError
 from .estimate import LINEAR_FIRST, Estimate
+from .live.diagnostics import Report
 
 
 def imu_message(estimate: Estimate, frame_id: str) -> Imu:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from .blank_cells import BlankCells
 from .errors import ConfigurationError, ImageError, ModelError, first_line
-from .model_contract import CHANNELS, check_file, read_spec
-from .model_spec import (
+from .model.blank_cells import BlankCells
+from .model.contract import CHANNELS, check_file, read_spec
+from .model.finding import find_model, read_model
+from .model.onnx_file import OnnxFile
+from .model.providers import Provider, describe, gpu_did_not_start, open_session
+from .model.spec import (
     DEFAULT_FLOW_SIGMA_PX,
     DEFAULT_RELATIVE_DEPTH_SIGMA,
     REMEDY,
@@ -19,9 +22,6 @@ from .model_spec import (
     FlowRepresentation,
     ModelSpec,
 )
-from .models import find_model, read_model
-from .onnx_file import OnnxFile
-from .providers import Provider, describe, gpu_did_not_start, open_session
 
 __all__ = ["FlowDepthNetwork", "FlowRepresentation", "ModelSpec", "Prediction", "Provider"]
 

@@ -18,16 +18,16 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from . import parameters
-from .diagnostics import Health, Level, Report, describe
 from .errors import BlurImuError, ConfigurationError
 from .estimator import BlurImuEstimator
-from .exposure import message_class
+from .live import parameters
+from .live.diagnostics import Health, Level, Report, describe
+from .live.exposure import message_class
+from .live.outputs import Outputs
+from .live.pipeline import Pipeline
 from .messages import diagnostics_message
-from .models import find_model
+from .model.finding import find_model
 from .network import FlowDepthNetwork
-from .outputs import Outputs
-from .pipeline import Pipeline
 
 HOUSEKEEPING_S = 0.1
 REPORT_EVERY_S = 1.0

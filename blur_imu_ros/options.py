@@ -7,7 +7,7 @@ import numpy as np
 
 from .direction import DirectionOptions
 from .errors import ConfigurationError
-from .model_spec import ModelSpec
+from .model.spec import ModelSpec
 from .velocity import SolverOptions
 
 

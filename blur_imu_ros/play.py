@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from .bag import BagMessage, BagReader, BagTopic
-from .bag_topics import OWN_TOPICS
 from .errors import BagError, ConfigurationError
-from .ros_types import MessageFactory
+from .recordings.bag_topics import OWN_TOPICS
+from .recordings.ros_types import MessageFactory
+from .recordings.sequence_messages import sequence_messages, sequence_topics
 from .sequence import Sequence
-from .sequence_messages import sequence_messages, sequence_topics
 
 if TYPE_CHECKING:
-    from .play_publisher import RosPublisher
+    from .recordings.play_publisher import RosPublisher
 
 CLOCK_PERIOD_S = 0.01
 CLOCK_TOPIC = "/clock"
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         names = remapped(topics, args.remap)
         unreliable = {topic.name for topic in topics if is_best_effort(topic, Reliability(args.reliability))}
         # Needs ROS, which reading the arguments must not.
-        from .play_publisher import RosPublisher
+        from .recordings.play_publisher import RosPublisher
 
         # ROS's own handler would end the context between two messages; and a script's background jobs start deaf to SIGINT.
         for number in (signal.SIGINT, signal.SIGTERM):

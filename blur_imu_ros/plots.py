@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .series import EstimateSeries
+from .offline.series import EstimateSeries
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,19 +13,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .bag import BagReader
-from .bag_recording import BagRecording
-from .bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual
 from .command_arguments import add_network_arguments, add_prior_arguments, chosen_priors, open_network
 from .errors import ConfigurationError
 from .exposure_field import check_exposure
-from .exposure_fit import limit_note
 from .network import FlowDepthNetwork
+from .offline.exposure_fit import limit_note
+from .offline.progress import frame_bar
+from .offline.replay_output import describe, explain, write_all
+from .offline.replay_run import fit_to_gyro, run_all
 from .options import EstimatorOptions
-from .progress import frame_bar
-from .recording import Recording, Timing
-from .replay_output import describe, explain, write_all
-from .replay_run import fit_to_gyro, run_all
-from .sequence_recording import SequenceRecording
+from .recordings.bag_recording import BagRecording
+from .recordings.bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual
+from .recordings.recording import Recording, Timing
+from .recordings.sequence_recording import SequenceRecording
 from .timing import StampReference
 
 

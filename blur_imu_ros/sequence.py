@@ -18,10 +18,10 @@ import numpy as np
 import yaml
 
 from .camera import CameraModel
-from .csv_rows import parse_number, parse_stamp_ns, read_rows
 from .errors import ImageError, SequenceError
 from .exposure_field import fits_between_frames
 from .image_message import decode_compressed
+from .recordings.csv_rows import parse_number, parse_stamp_ns, read_rows
 
 DEPTH_PER_METRE = 5000.0
 TRUTH_COLUMNS = ("wx", "wy", "wz", "vx", "vy", "vz")

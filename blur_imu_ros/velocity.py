@@ -1,23 +1,23 @@
 """Velocity from one blurred image: sign-free robust weighted least squares with covariance and observability.
 
-The steps of the solve: a weak prior (prior.py), a start from the axes of the flow (start.py), Gauss-Newton with redescending
-weights (search.py) that know which way a wrong depth moves the flow (linearise.py), the errors that neighbouring points share
-(shared_errors.py), whether the camera steps at all or turns in place (prior.py again), covariance (covariance.py).
+The steps of the solve, all in solve/: a weak prior (prior.py), a start from the axes of the flow (start.py), Gauss-Newton with
+redescending weights (search.py) that know which way a wrong depth moves the flow (linearise.py), the errors that neighbouring
+points share (shared_errors.py), whether the camera steps at all or turns in place (prior.py again), covariance (covariance.py).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from .covariance import at_rest, common_mode, condition_number
 from .errors import ConfigurationError, ExposureError
-from .linearise import linearise, squared
 from .motion_field import Array
-from .motion_points import MotionPoints
-from .prior import Prior, prior_of, weigh_steps
-from .robust import hidden_contamination, median, residual_scale, tukey_information, tukey_weight
-from .search import SCALE_FLOOR, costs_of, refine, search, solve_normal
-from .shared_errors import shared_information
+from .solve.covariance import at_rest, common_mode, condition_number
+from .solve.linearise import linearise, squared
+from .solve.motion_points import MotionPoints
+from .solve.prior import Prior, prior_of, weigh_steps
+from .solve.robust import hidden_contamination, median, residual_scale, tukey_information, tukey_weight
+from .solve.search import SCALE_FLOOR, costs_of, refine, search, solve_normal
+from .solve.shared_errors import shared_information
 
 # Variance per squared share of hidden outliers, in units of the estimate's own; found on fields with 30 % of them.
 _PULL = 2.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from .command_arguments import add_network_arguments
+from .model.providers import engine_cache_directory
 from .network import FlowDepthNetwork, Provider
-from .providers import engine_cache_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ from enum import Enum
 
 import numpy as np
 
-from blur_imu_ros.model_spec import FlowRepresentation
+from blur_imu_ros.model.spec import FlowRepresentation
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
-from blur_imu_ros.motion_points import MotionPoints, PointGeometry
+from blur_imu_ros.solve.motion_points import MotionPoints, PointGeometry
 
 WIDTH, HEIGHT, FOCAL_PX = 320, 224, 300.0
 EXPOSURE_S = 0.01

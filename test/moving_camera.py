@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.rigid_motion import displacement
-from blur_imu_ros.sequence_writer import SequenceWriter
 
 WIDTH, HEIGHT, FOCAL_PX = 320, 240, 260.0
 CAMERA = CameraModel(WIDTH, HEIGHT, np.array([[FOCAL_PX, 0, 159.5], [0, FOCAL_PX, 119.5], [0, 0, 1]]))

@@ -29,7 +29,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, Imu
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN_NODE = "import sys; from blur_imu_ros.node_process import main; sys.exit(main())"
+RUN_NODE = "import sys; from blur_imu_ros.live.node_process import main; sys.exit(main())"
 WIDTH, HEIGHT = 160, 120
 EXPOSURE_S = 0.01
 PERIOD_S = 1 / 30

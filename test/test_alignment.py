@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from blur_imu_ros.alignment import Alignment, AlignmentProblem, align
-from blur_imu_ros.gyro import Gyro
+from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem, align
+from blur_imu_ros.recordings.gyro import Gyro
 
 ROTATION = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
 ROTATION *= np.sign(np.linalg.det(ROTATION))

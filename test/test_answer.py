@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ros_rig import camera_info, frame
 
-from blur_imu_ros.answer import PATIENCE_S, FrameAnswerer
-from blur_imu_ros.camera_source import CameraSource
-from blur_imu_ros.intake import ReceivedFrame
+from blur_imu_ros.live.answer import PATIENCE_S, FrameAnswerer
+from blur_imu_ros.live.camera_source import CameraSource
+from blur_imu_ros.live.intake import ReceivedFrame
+from blur_imu_ros.live.settings import Settings
 from blur_imu_ros.options import UndecidedSign
-from blur_imu_ros.settings import Settings
 
 
 @dataclass

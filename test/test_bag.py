@@ -9,7 +9,7 @@ from bags import CUSTOM, FORMATS, LATCHED, START_NS, Recorder, as_humble, write_
 from blur_imu_ros.bag import BagMessage, BagReader, BagWriter, read_imu
 from blur_imu_ros.errors import BagError
 from blur_imu_ros.image_message import decode_image
-from blur_imu_ros.ros_types import CAMERA_INFO, IMAGE, IMU
+from blur_imu_ros.recordings.ros_types import CAMERA_INFO, IMAGE, IMU
 from blur_imu_ros.timing import stamp_ns
 
 

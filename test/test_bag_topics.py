@@ -10,8 +10,8 @@ import pytest
 from bags import START_NS, Recorder
 
 from blur_imu_ros.bag import BagReader
-from blur_imu_ros.bag_topics import BagTopics, add_topic_arguments, choose_topics
 from blur_imu_ros.errors import BagError
+from blur_imu_ros.recordings.bag_topics import BagTopics, add_topic_arguments, choose_topics
 
 PIXELS = np.zeros((48, 64, 3), np.uint8)
 

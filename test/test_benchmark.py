@@ -17,9 +17,9 @@ from blur_imu_ros.benchmark.scores import MethodFrames, by_blur, score
 from blur_imu_ros.benchmark.trajectory import Trajectory
 from blur_imu_ros.cli import main
 from blur_imu_ros.errors import BlurImuError
-from blur_imu_ros.metrics import CHI2_95, EvaluatedFrames
+from blur_imu_ros.offline.metrics import CHI2_95, EvaluatedFrames
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.sequence import Sequence
-from blur_imu_ros.sequence_writer import SequenceWriter
 
 EXPOSURE_S = 0.01
 FRAMES = 12

@@ -11,7 +11,7 @@ import pytest
 import ros_rig
 import yaml
 
-from blur_imu_ros.settings import FIELDS, allowed, plain
+from blur_imu_ros.live.settings import FIELDS, allowed, plain
 
 ROOT = ros_rig.ROOT
 TOPICS_IN = {"image", "camera_info", "exposure"}

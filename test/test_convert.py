@@ -22,7 +22,7 @@ from blur_imu_ros.convert.describe import count
 from blur_imu_ros.convert.export import check_onnx
 from blur_imu_ros.errors import ModelError
 from blur_imu_ros.network import FlowDepthNetwork, FlowRepresentation, Provider
-from blur_imu_ros.sequence_writer import SequenceWriter
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import pytest
 from onnx_models import write_model
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.child import Child
-from blur_imu_ros.comparison import Comparison
+from blur_imu_ros.offline.child import Child
+from blur_imu_ros.offline.comparison import Comparison
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.sequence import Sequence
-from blur_imu_ros.sequence_writer import SequenceWriter
 
 FRAMES = 45
 START_NS = 1_700_000_000_000_000_000
@@ -87,7 +87,7 @@ def test_a_model_that_is_missing_is_one_line(recording: Path, tmp_path: Path) ->
 def test_a_child_that_ignores_the_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blur_imu_ros.child.STOP_S", 0.2)
+    monkeypatch.setattr("blur_imu_ros.offline.child.STOP_S", 0.2)
     deaf = "signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True)"
     code = f"import signal, time; {deaf}; time.sleep(60)"
     with Child([sys.executable, "-c", code], tmp_path / "log") as child:

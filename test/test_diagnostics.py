@@ -2,8 +2,8 @@
 
 import pytest
 
-from blur_imu_ros.diagnostics import DropCause, Health, Level, cause_of, describe
 from blur_imu_ros.errors import CameraError, ExposureError, ImageError
+from blur_imu_ros.live.diagnostics import DropCause, Health, Level, cause_of, describe
 
 
 def test_every_image_is_in_exactly_one_count():

@@ -14,7 +14,7 @@ from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError, ModelError
 from blur_imu_ros.estimate import Estimate, Frame
 from blur_imu_ros.estimator import BlurImuEstimator
-from blur_imu_ros.model_spec import FlowRepresentation, ModelSpec
+from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.options import EstimatorOptions, UndecidedSign

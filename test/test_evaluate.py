@@ -15,7 +15,7 @@ from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.cli import main
 from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
-from blur_imu_ros.sequence_writer import SequenceWriter
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 
 KEYS = {
     *(

@@ -8,8 +8,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from message_filters import SimpleFilter
 
 from blur_imu_ros.errors import ConfigurationError, ExposureError
-from blur_imu_ros.exposure import ExposureTopic, message_class
 from blur_imu_ros.exposure_field import ExposureField, ExposureUnit, check_exposure, exposure_field
+from blur_imu_ros.live.exposure import ExposureTopic, message_class
 
 assert ros_rig.ROOT.is_dir()  # sets up ROS for this process
 STAMP_NS = 5_000_000_000
@@ -96,7 +96,7 @@ def test_one_camera_never_takes_the_exposure_of_another(source):
 
 def test_a_camera_that_fell_silent_is_in_nobodys_way(monkeypatch):
     clock, refused = SimpleNamespace(now_s=100.0), []
-    monkeypatch.setattr("blur_imu_ros.exposure.time.monotonic", lambda: clock.now_s)
+    monkeypatch.setattr("blur_imu_ros.live.exposure.time.monotonic", lambda: clock.now_s)
     topic = ExposureTopic(driver := SimpleFilter(), CAMERA_ROS, refused.append)
     for index, (name, clock.now_s) in enumerate(
         (("left", 100.0), ("right", 101.0), ("left", 109.0), ("left", 112.0))

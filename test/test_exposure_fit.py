@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blur_imu_ros.errors import ExposureError
-from blur_imu_ros.exposure_fit import fit_exposure
+from blur_imu_ros.offline.exposure_fit import fit_exposure
 
 TRUTH = np.random.default_rng(0).normal(size=(120, 3)) * 2
 

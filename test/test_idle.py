@@ -20,7 +20,7 @@ from blur_imu_ros.benchmark.workload import Workload
 from blur_imu_ros.estimate import Frame
 from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.image_message import decode_image
-from blur_imu_ros.models import find_model
+from blur_imu_ros.model.finding import find_model
 from blur_imu_ros.network import FlowDepthNetwork, Provider
 estimator = BlurImuEstimator(FlowDepthNetwork(find_model("small", Provider.CPU), provider=Provider.CPU))
 workload = Workload.synthetic()

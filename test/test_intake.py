@@ -9,11 +9,11 @@ from geometry_msgs.msg import PointStamped
 from message_filters import SimpleFilter
 from ros_rig import camera_info, frame
 
-from blur_imu_ros.diagnostics import Health
-from blur_imu_ros.exposure import ExposureTopic
 from blur_imu_ros.exposure_field import ExposureField, ExposureUnit
-from blur_imu_ros.intake import FrameIntake
-from blur_imu_ros.settings import Settings
+from blur_imu_ros.live.diagnostics import Health
+from blur_imu_ros.live.exposure import ExposureTopic
+from blur_imu_ros.live.intake import FrameIntake
+from blur_imu_ros.live.settings import Settings
 from blur_imu_ros.timing import StampReference
 
 INTERVAL_NS = 33_000_000

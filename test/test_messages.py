@@ -7,8 +7,8 @@ import pytest
 import ros_rig
 from builtin_interfaces.msg import Time
 
-from blur_imu_ros.diagnostics import Level, Report
 from blur_imu_ros.errors import BlurImuError
+from blur_imu_ros.live.diagnostics import Level, Report
 from blur_imu_ros.messages import diagnostics_message, imu_message, twist_message
 
 assert ros_rig.ROOT.is_dir()  # sets up ROS for this process

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from blur_imu_ros.metrics import (
+from blur_imu_ros.offline.metrics import (
     EvaluatedFrames,
     coverage_95,
     nees,

@@ -5,11 +5,11 @@ import hashlib
 import pytest
 from onnx_models import write_model
 
-from blur_imu_ros import models, providers
 from blur_imu_ros.errors import ModelError
-from blur_imu_ros.models import find_model
+from blur_imu_ros.model import finding, providers
+from blur_imu_ros.model.finding import find_model
+from blur_imu_ros.model.processor import eight_bits_are_fast
 from blur_imu_ros.network import FlowDepthNetwork, Provider
-from blur_imu_ros.processor import eight_bits_are_fast
 
 ENTRY = "  {name}: {{file: {name}.onnx, sha256: {sha256}, size: {size}, width: 320, height: 224}}\n"
 
@@ -24,8 +24,8 @@ def shipped(tmp_path, monkeypatch):
         data = write_model(folder / f"{name}.onnx").read_bytes()
         text += ENTRY.format(name=name, size=size, sha256=hashlib.sha256(data).hexdigest())
     (folder / "manifest.yaml").write_text(text)
-    monkeypatch.setattr(models, "share_directory", lambda: tmp_path)
-    monkeypatch.setattr(models, "eight_bits_are_fast", lambda: False)
+    monkeypatch.setattr(finding, "share_directory", lambda: tmp_path)
+    monkeypatch.setattr(finding, "eight_bits_are_fast", lambda: False)
     return folder
 
 
@@ -38,13 +38,13 @@ def test_names_and_sizes(shipped, name, expected):
 
 
 def test_auto_takes_the_large_one_on_a_gpu(shipped, monkeypatch):
-    monkeypatch.setattr(models, "gpu_available", lambda: True)
+    monkeypatch.setattr(finding, "gpu_available", lambda: True)
     assert find_model("auto", Provider.AUTO).stem == "careful"
     assert find_model("auto", Provider.CPU).stem == "quick"
 
 
 def test_a_processor_made_for_eight_bits_runs_the_large_one(shipped, monkeypatch):
-    monkeypatch.setattr(models, "eight_bits_are_fast", lambda: True)
+    monkeypatch.setattr(finding, "eight_bits_are_fast", lambda: True)
     assert find_model("auto", Provider.CPU).stem == "careful"
     assert find_model("small", Provider.CPU).stem == "quick"
 
@@ -63,7 +63,7 @@ def test_of_a_size_a_gpu_gets_the_most_bits_and_a_cpu_the_fewest(shipped, monkey
     path = shipped / "manifest.yaml"
     path.write_text(path.read_text().replace("size: small", "size: large, bits: 8"))
     assert find_model("large", Provider.CPU).stem == "quick"
-    monkeypatch.setattr(models, "gpu_available", lambda: True)
+    monkeypatch.setattr(finding, "gpu_available", lambda: True)
     assert find_model("large", Provider.AUTO).stem == "careful"
     assert find_model("large", Provider.CPU).stem == "quick"
 

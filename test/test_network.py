@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from onnx_models import write_model
 
-from blur_imu_ros import providers
 from blur_imu_ros.errors import ImageError, ModelError
-from blur_imu_ros.model_spec import UNKNOWN_FLOW_SIGMA_PX
+from blur_imu_ros.model import providers
+from blur_imu_ros.model.spec import UNKNOWN_FLOW_SIGMA_PX
 from blur_imu_ros.network import (
     LEAST_INVERSE_DEPTH,
     FlowDepthNetwork,

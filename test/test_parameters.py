@@ -10,11 +10,11 @@ import ros_rig
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from blur_imu_ros import parameters
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.exposure_field import ExposureUnit
+from blur_imu_ros.live import parameters
+from blur_imu_ros.live.settings import FIELDS, Settings, allowed, plain
 from blur_imu_ros.network import Provider
-from blur_imu_ros.settings import FIELDS, Settings, allowed, plain
 from blur_imu_ros.timing import StampReference
 
 assert ros_rig.ROOT.is_dir()  # sets up ROS for this process

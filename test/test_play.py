@@ -24,7 +24,7 @@ from sensor_msgs.msg import CameraInfo, Image, Imu
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
 from blur_imu_ros.play import chosen_topics, open_source
-from blur_imu_ros.sequence_writer import SequenceWriter
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 
 
 class Listener:

@@ -6,10 +6,10 @@ import numpy as np
 from motion_network import CAMERA, UNIT, image_of, write_motion_network
 
 from blur_imu_ros.network import FlowDepthNetwork
+from blur_imu_ros.offline.sequence_solver import SequenceSolver, Solver
+from blur_imu_ros.offline.series import EstimateSeries
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.plots import Reference, draw_all, draw_confidence, draw_picture, draw_rates
-from blur_imu_ros.sequence_solver import SequenceSolver, Solver
-from blur_imu_ros.series import EstimateSeries
 
 N = 40
 

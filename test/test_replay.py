@@ -13,13 +13,13 @@ import pytest
 from bags import FORMATS, LATCHED, Recorder, as_humble
 from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_network
 
-from blur_imu_ros.alignment import Alignment, AlignmentProblem
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
-from blur_imu_ros.replay_output import measures
+from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem
+from blur_imu_ros.offline.replay_output import measures
+from blur_imu_ros.offline.series import EstimateSeries
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.rigid_motion import quaternion
-from blur_imu_ros.sequence_writer import SequenceWriter
-from blur_imu_ros.series import EstimateSeries
 from blur_imu_ros.timing import stamp_ns
 
 EXPOSURE_S = 0.012

@@ -7,7 +7,7 @@ from sensor_msgs.msg import Imu
 
 from blur_imu_ros.estimate import Estimate
 from blur_imu_ros.messages import imu_message, twist_message
-from blur_imu_ros.ros_types import MessageFactory
+from blur_imu_ros.recordings.ros_types import MessageFactory
 
 STAMP = 1_305_031_229_528_748_001
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.csv_rows import nanoseconds, seconds
 from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.errors import BlurImuError, CameraError, SequenceError
+from blur_imu_ros.recordings.csv_rows import nanoseconds, seconds
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
-from blur_imu_ros.sequence_writer import SequenceWriter
 
 TUM = Path(__file__).parents[2] / "shared" / "data" / "tum_fr1_rpy_dev"
 CAMERA = CameraModel(

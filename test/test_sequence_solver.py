@@ -7,8 +7,8 @@ from onnx_models import write_model
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import ImageError
 from blur_imu_ros.network import FlowDepthNetwork, Provider
+from blur_imu_ros.offline.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.options import EstimatorOptions
-from blur_imu_ros.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.velocity import SolverOptions
 
 CAMERA = CameraModel(320, 224, np.array([[250.8, 0, 159.5], [0, 250.8, 111.5], [0, 0, 1]]))

@@ -16,8 +16,8 @@ from motion_scenes import (
     smooth_field,
 )
 
-from blur_imu_ros.model_spec import UNKNOWN_FLOW_SIGMA_PX, FlowRepresentation
-from blur_imu_ros.motion_points import MotionPoints, PointGeometry
+from blur_imu_ros.model.spec import UNKNOWN_FLOW_SIGMA_PX, FlowRepresentation
+from blur_imu_ros.solve.motion_points import MotionPoints, PointGeometry
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
 CORRELATION_PX = 40.0

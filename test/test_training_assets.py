@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from training import asset_sources
-from training.asset_textures import write_textures
+from training.asset_pack import sources
+from training.asset_pack.textures import write_textures
 
 FORMATS = ("1080x1920", "2560x1600", "5120x2880", "720x1440")
 
@@ -36,8 +36,8 @@ def test_formats_of_one_wallpaper_stay_in_one_split_under_names_of_their_own(tmp
 
 
 def test_an_interrupted_package_is_unpacked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(asset_sources, "DEBIAN_PACKAGES", ())
-    monkeypatch.setattr(asset_sources, "PYTHON_PACKAGES", ("surfaces==1.0",))
+    monkeypatch.setattr(sources, "DEBIAN_PACKAGES", ())
+    monkeypatch.setattr(sources, "PYTHON_PACKAGES", ("surfaces==1.0",))
     with zipfile.ZipFile(tmp_path / "surfaces-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("one.txt", "1")
         wheel.writestr("two.txt", "2")
@@ -49,9 +49,9 @@ def test_an_interrupted_package_is_unpacked_anew(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(zipfile.ZipFile, "extractall", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        asset_sources.unpack_sources(tmp_path)
+        sources.unpack_sources(tmp_path)
     monkeypatch.setattr(zipfile.ZipFile, "extractall", whole)
-    unpacked = asset_sources.unpack_sources(tmp_path)
+    unpacked = sources.unpack_sources(tmp_path)
     assert sorted(path.name for path in unpacked.glob("*/*")) == ["one.txt", "two.txt"]
 
 

@@ -9,13 +9,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
-from training import batches
-from training.batches import Shards, assemble, draw_batch, overexpose
 from training.canonical import STRIDE
+from training.learn import batches
+from training.learn.batches import Shards, assemble, draw_batch, overexpose
+from training.learn.validate import validate
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.pictures import draw_samples
 from training.samples import SampleConfig, write_shard
-from training.validate import validate
 
 TWIST = np.array([0.01, -0.02, 0.03, 0.002, 0.001, -0.003], np.float32)
 FOCAL_PX = 100.0

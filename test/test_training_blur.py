@@ -11,15 +11,15 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
-from training.asset_split import Split
-from training.blur import View, integrate_exposure, view_inverse_depth
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split
 from training.blurcheck import compare_room, psnr
-from training.keyframe import FULL_SCALE, KeyFrame, encode_linear
-from training.losses import make_labels
-from training.motion import ExposureMotion, draw_motion, median_blur_px
-from training.pack import Pack
-from training.renderer import Renderer
-from training.rooms import build_room
+from training.imaging.blur import View, integrate_exposure, view_inverse_depth
+from training.imaging.keyframe import FULL_SCALE, KeyFrame, encode_linear
+from training.imaging.motion import ExposureMotion, draw_motion, median_blur_px
+from training.learn.losses import make_labels
+from training.room.renderer import Renderer
+from training.room.rooms import build_room
 from training.smoke_assets import write_pack
 
 WIDTH, HEIGHT, FOCAL_PX = 160, 112, 125.0

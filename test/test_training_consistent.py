@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 
 from blur_imu_ros.motion_field import grid_points, interaction_matrix
 from training import canonical
-from training.consistent import consistent, solve
-from training.losses import double_angle
+from training.learn.losses import double_angle
+from training.looks.consistent import consistent, solve
 
 
 def turning(rotation: list[float], columns: int = 20, rows: int = 14) -> torch.Tensor:

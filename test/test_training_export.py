@@ -15,16 +15,16 @@ from blur_imu_ros.network import FlowDepthNetwork as DeployedNetwork
 from blur_imu_ros.network import FlowRepresentation, Provider
 from training import __main__ as training
 from training import export
-from training.batches import Shards
 from training.canonical import STRIDE
-from training.configuration import TrainingConfig
 from training.export import ContractNetwork, parity
+from training.learn.batches import Shards
+from training.learn.configuration import TrainingConfig
+from training.learn.run import Run
+from training.learn.weights import LARGE, load_network, round_weights
 from training.metadata import write_calibration
 from training.network import NetworkConfig
 from training.quantise import FLOAT_LAYERS, quantise, whole_views
-from training.run import Run
 from training.samples import SampleConfig, write_shard
-from training.weights import LARGE, load_network, round_weights
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 WIDTH, HEIGHT = 256, 128

@@ -13,24 +13,24 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
-from training.batch_blur import BatchExposure, Exposures
-from training.batch_sensor import Sensors, compressed, expose
-from training.batches import MIRROR_X, MIRROR_Y
-from training.blur import View, integrate_exposure
-from training.collage import make_collage
-from training.configuration import TrainingConfig
-from training.keyframe import FULL_SCALE, KeyFrame
+from training.imaging.blur import View, integrate_exposure
+from training.imaging.collage import make_collage
+from training.imaging.keyframe import FULL_SCALE, KeyFrame
+from training.imaging.motion import ExposureMotion
+from training.imaging.sensor import draw_sensor
+from training.imaging.sensor import expose as expose_one
+from training.learn.batches import MIRROR_X, MIRROR_Y
+from training.learn.configuration import TrainingConfig
+from training.learn.run import Run
 from training.live import add_arguments, train
-from training.live_maker import Maker
-from training.live_memory import Memory
-from training.live_rooms import PlannedKey, Supply, draw_plans, read_keys, start_workers
-from training.motion import ExposureMotion
 from training.network import NetworkConfig
-from training.renderer import Renderer
-from training.run import Run
+from training.on_gpu.batch_blur import BatchExposure, Exposures
+from training.on_gpu.batch_sensor import Sensors, compressed, expose
+from training.on_gpu.maker import Maker
+from training.on_gpu.memory import Memory
+from training.on_gpu.rooms import PlannedKey, Supply, draw_plans, read_keys, start_workers
+from training.room.renderer import Renderer
 from training.samples import SampleConfig
-from training.sensor import draw_sensor
-from training.sensor import expose as expose_one
 from training.smoke_assets import painted, write_pack
 
 CONFIG = SampleConfig(128, 128, 100.0)

@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros import motion_field
-from training.batches import MIRROR_X, MIRROR_Y
-from training.losses import (
+from training.learn.batches import MIRROR_X, MIRROR_Y
+from training.learn.losses import (
     Labels,
     covariance_loss,
     depth_loss,

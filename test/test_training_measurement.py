@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
-from training.measurement import MOST, length_of, measurement
+from training.looks.measurement import MOST, length_of, measurement
 
 
 def measured(length: float, sigma: float) -> tuple[float, float]:

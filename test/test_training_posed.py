@@ -13,12 +13,19 @@ from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
 from training import __main__ as training
-from training.blur import View, integrate_exposure
-from training.keyframe import FULL_SCALE
-from training.motion import ExposureMotion
+from training.imaging.blur import View, integrate_exposure
+from training.imaging.keyframe import FULL_SCALE
+from training.imaging.motion import ExposureMotion
+from training.imaging.posed_layouts import Layout, read_recording
+from training.imaging.posed_rgbd import (
+    CameraPath,
+    PosedFrame,
+    displacement,
+    fill_holes,
+    read_key_frame,
+    seen_from,
+)
 from training.posed import is_sharp
-from training.posed_layouts import Layout, read_recording
-from training.posed_rgbd import CameraPath, PosedFrame, displacement, fill_holes, read_key_frame, seen_from
 
 TWIST = np.array([0.02, -0.3, 0.1, 0.05, 0.01, -0.02])
 REAL = Path(__file__).parents[2] / "shared/data/tum_fr1_rpy_dev"

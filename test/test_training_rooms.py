@@ -10,15 +10,15 @@ import pytest
 
 from blur_imu_ros.errors import ConfigurationError
 from training import keyframes
-from training.asset_furniture import CatalogueEntry, read_catalogue, write_model
-from training.asset_licences import licence_of
-from training.asset_split import Split, split_of
-from training.keyframe import FULL_SCALE, load_keyframe
-from training.pack import Pack
-from training.rooms import build_room
-from training.scene import Light, Material, SceneBuilder
-from training.shapes import box, placed
-from training.wavefront import load_obj
+from training.asset_pack.furniture import CatalogueEntry, read_catalogue, write_model
+from training.asset_pack.licences import licence_of
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split, split_of
+from training.asset_pack.wavefront import load_obj
+from training.imaging.keyframe import FULL_SCALE, load_keyframe
+from training.room.rooms import build_room
+from training.room.scene import Light, Material, SceneBuilder
+from training.room.shapes import box, placed
 
 KINDS = ("wall", "floor", "wood", "fabric", "general", "picture", "photograph", "box")
 CUBE = """mtllib cube.mtl
@@ -47,7 +47,7 @@ f 2/1 3/2 7/3 6/3
 @pytest.fixture(scope="module")
 def renderer():
     try:
-        from training.renderer import Renderer
+        from training.room.renderer import Renderer
 
         return Renderer()
     except ConfigurationError as error:
@@ -150,7 +150,7 @@ def test_rooms_repeat_by_index_and_differ_between_splits(pack_folder):
 
 
 def test_depth_of_a_known_box_and_its_shadow(renderer):
-    from training.poses import look_along
+    from training.imaging.poses import look_along
 
     builder = SceneBuilder()
     white = builder.material(Material((0.5, 0.5, 0.5)))
@@ -169,7 +169,7 @@ def test_depth_of_a_known_box_and_its_shadow(renderer):
 
 
 def test_pixel_positions_match_the_pinhole_model(renderer):
-    from training.poses import look_along
+    from training.imaging.poses import look_along
 
     builder = SceneBuilder()
     builder.add(*placed(box((0.4, 0.02, 0.3)), (0.5, 0.0, 0.2)), builder.material(Material(emission=1.0)))

@@ -13,9 +13,9 @@ from ros_rig import ROOT
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from training.canonical import STRIDE
-from training.configuration import TrainingConfig
+from training.learn.configuration import TrainingConfig
+from training.learn.run import Run
 from training.network import NetworkConfig
-from training.run import Run
 from training.samples import SampleConfig, write_shard
 
 WIDTH, HEIGHT, FOCAL_PX = 128, 64, 100.0

@@ -14,8 +14,8 @@ from blur_imu_ros.network import FlowDepthNetwork, Provider
 from training import __main__ as training
 from training import smoke
 from training.export import parity
+from training.learn.weights import load_network, round_weights
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
-from training.weights import load_network, round_weights
 
 
 @pytest.mark.timeout(900)
@@ -50,7 +50,7 @@ def test_collages_stand_in_where_nothing_can_be_rendered(tmp_path: Path):
     photographs = sorted((tmp_path / "textures/train").glob("*/*.jpg"))
     assert len(photographs) == len(KINDS)
     write_collage_sequence(tmp_path / "sequence", photographs, smoke.CAMERA, 3, seed=1)
-    from training.real_frames import RealFrames
+    from training.learn.real_frames import RealFrames
 
     frames = RealFrames([tmp_path / "sequence"], (smoke.WIDTH, smoke.HEIGHT), smoke.FOCAL_PX)
     assert len(frames.items) == 3

@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.motion_field import grid_points, interaction_matrix
-from blur_imu_ros.sequence_writer import SequenceWriter
-from training.configuration import TrainingConfig
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from training.learn.configuration import TrainingConfig
+from training.learn.real_frames import RealFrames
+from training.learn.run import Run
+from training.learn.weights import load_network
 from training.network import NetworkConfig
-from training.real_frames import RealFrames
-from training.run import Run
 from training.stage3 import stage3_loss, start_run, train
-from training.weights import load_network
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
 SIZE, FOCAL_PX = (128, 64), 100.0

@@ -11,16 +11,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
-from training.batches import Batch
-from training.configuration import TrainingConfig
-from training.consistent import consistent
-from training.learning import Learning, hold
-from training.losses import make_labels
-from training.measurement import length_of
+from training.learn.batches import Batch
+from training.learn.configuration import TrainingConfig
+from training.learn.layers import Learning, hold
+from training.learn.losses import make_labels
+from training.learn.run import Run
+from training.looks.consistent import consistent
+from training.looks.measurement import length_of
+from training.looks.patches import half_sizes
+from training.looks.steered import SteeredReader
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.patches import half_sizes
-from training.run import Run
-from training.steered import SteeredReader
 from training.train import batch_loss, train_step
 
 WIDTH, HEIGHT, CELL = 256, 192, 32

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from motion_scenes import EXPOSURE_S, FOCAL_PX, Motion, Outliers, Scene, measure, nees, random_scene
 
-from blur_imu_ros import prior
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
-from blur_imu_ros.linearise import linearise
-from blur_imu_ros.model_spec import FlowRepresentation
+from blur_imu_ros.model.spec import FlowRepresentation
 from blur_imu_ros.motion_field import interaction_matrix
-from blur_imu_ros.motion_points import PointGeometry
-from blur_imu_ros.prior import weigh_steps
+from blur_imu_ros.solve import prior
+from blur_imu_ros.solve.linearise import linearise
+from blur_imu_ros.solve.motion_points import PointGeometry
+from blur_imu_ros.solve.prior import weigh_steps
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
 REPRESENTATIONS = list(FlowRepresentation)

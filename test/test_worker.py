@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from blur_imu_ros.worker import LatestWorker
+from blur_imu_ros.live.worker import LatestWorker
 
 PATIENCE_S = 20
 

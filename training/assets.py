@@ -7,10 +7,10 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from training.asset_furniture import write_furniture
-from training.asset_licences import licence_of
-from training.asset_sources import unpack_sources
-from training.asset_textures import write_textures
+from training.asset_pack.furniture import write_furniture
+from training.asset_pack.licences import licence_of
+from training.asset_pack.sources import unpack_sources
+from training.asset_pack.textures import write_textures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

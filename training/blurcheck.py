@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 
 from training import canonical
-from training.asset_split import Split
-from training.blur import View, integrate_exposure, view_inverse_depth
-from training.keyframe import KeyFrame, encode_linear
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split
+from training.imaging.blur import View, integrate_exposure, view_inverse_depth
+from training.imaging.keyframe import KeyFrame, encode_linear
+from training.imaging.motion import ExposureMotion, median_blur_px
+from training.imaging.poses import moved
 from training.keyframes import FOCAL_PX, HEIGHT, WIDTH, camera_poses, exposed
-from training.motion import ExposureMotion, median_blur_px
-from training.pack import Pack
-from training.poses import moved
-from training.renderer import Renderer
-from training.rooms import Room, build_room
+from training.room.renderer import Renderer
+from training.room.rooms import Room, build_room
 
 VIEW = View(canonical.WIDTH, canonical.HEIGHT, canonical.FOCAL_PX, np.eye(3))
 BLUR_PX = (0.0, 6.0, 16.0, 40.0)

@@ -14,12 +14,12 @@ import numpy as np
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import ConfigurationError
-from blur_imu_ros.metrics import CHI2_95
-from blur_imu_ros.motion_points import MotionPoints
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
+from blur_imu_ros.offline.metrics import CHI2_95
+from blur_imu_ros.offline.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.sequence import Sequence, read_depth, read_image
-from blur_imu_ros.sequence_solver import SequenceSolver, Solver
+from blur_imu_ros.solve.motion_points import MotionPoints
 from blur_imu_ros.velocity import Calibration, solve_velocity
 from training.metadata import write_calibration
 

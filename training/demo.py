@@ -11,14 +11,14 @@ import numpy as np
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.errors import ConfigurationError
-from blur_imu_ros.sequence_writer import SequenceWriter
-from training.asset_split import Split
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split
+from training.imaging.poses import moved
+from training.imaging.sensor import Sensor, draw_sensor
 from training.keyframes import camera_poses
-from training.pack import Pack
-from training.poses import moved
-from training.renderer import Renderer
-from training.rooms import build_room
-from training.sensor import Sensor, draw_sensor
+from training.room.renderer import Renderer
+from training.room.rooms import build_room
 from training.sequences import RATE_HZ, CameraSize, ClipCamera, Shot, photograph
 
 # Amplitudes of rotation (rad) and translation (m) at each frequency: slow looking around, quick corrections, tremor.

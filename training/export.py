@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
+from training.learn.weights import load_network, round_weights, write_weights
 from training.metadata import UNCALIBRATED, contract_metadata, write_manifest_entry
 from training.network import FlowDepthNetwork
 from training.onnx_graph import fold_constants, pack, shorten
-from training.weights import load_network, round_weights, write_weights
 
 OUTPUTS = ("flow", "flow_log_sigma", "inverse_depth", "inverse_depth_log_sigma")
 OPSET = 17

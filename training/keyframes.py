@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training.asset_split import Split
-from training.keyframe import encode_linear
-from training.pack import Pack
-from training.poses import look_along, moved
-from training.renderer import FAR_M, Renderer
-from training.rooms import Room, build_room
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split
+from training.imaging.keyframe import encode_linear
+from training.imaging.poses import look_along, moved
+from training.room.renderer import FAR_M, Renderer
+from training.room.rooms import Room, build_room
 
 WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 NEAREST_M, MEDIAN_M = 0.35, (0.6, 5.0)

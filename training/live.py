@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
-from training.compute import compute_device
-from training.configuration import TrainingConfig, add_fields, learning_rate
-from training.live_maker import Maker
-from training.live_memory import Memory
-from training.live_rooms import PlannedKey, Supply, read_keys, start_workers
+from training.learn.compute import compute_device
+from training.learn.configuration import TrainingConfig, add_fields, learning_rate
+from training.learn.run import Run
 from training.network import NetworkConfig
-from training.run import Run
+from training.on_gpu.maker import Maker
+from training.on_gpu.memory import Memory
+from training.on_gpu.rooms import PlannedKey, Supply, read_keys, start_workers
 from training.samples import SampleConfig, add_everyday
 from training.train import train_step
 

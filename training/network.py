@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.inputs import EnergyBank, luma_of, normalised_input
-from training.measurement import measurement
-from training.patches import half_sizes
-from training.steered import SteeredReader, addition
+from training.looks.inputs import EnergyBank, luma_of, normalised_input
+from training.looks.measurement import measurement
+from training.looks.patches import half_sizes
+from training.looks.steered import SteeredReader, addition
 
 FLOW_SCALE_PX = 16.0
 
@@ -27,7 +27,7 @@ class NetworkConfig:
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch norm; export folds the norm into the convolution (weights.py)."""
+    """Convolution and batch norm; export folds the norm into the convolution (learn/weights.py)."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
         nn.BatchNorm2d(outputs, momentum=0.03),
@@ -71,7 +71,7 @@ class FlowDepthNetwork(nn.Module):
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config or NetworkConfig()
-        # Batch norms that keep their statistics, and whether the features learn from the further looks as well (learning.py).
+        # Batch norms that keep their statistics, and whether the features learn from the further looks as well (learn/layers.py).
         self.in_evaluation: list[nn.Module] = []
         self.looks_teach_features = False
         w2, *widths = self.config.widths
@@ -115,7 +115,7 @@ class FlowDepthNetwork(nn.Module):
         return *measurement(*means[:2]), *depth, *means
 
     def train(self, mode: bool = True) -> FlowDepthNetwork:
-        """As any module's; what is held (learning.py) stays in evaluation."""
+        """As any module's; what is held (learn/layers.py) stays in evaluation."""
         super().train(mode)
         for module in self.in_evaluation:
             module.eval()

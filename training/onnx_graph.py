@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from training.weights import LARGE
+from training.learn.weights import LARGE
 
 
 def fold_constants(path: Path) -> onnx.ModelProto:

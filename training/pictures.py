@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from blur_imu_ros.errors import ConfigurationError
-from training.batches import Batch, Shards, assemble
-from training.losses import double_angle
-from training.weights import load_network
+from training.learn.batches import Batch, Shards, assemble
+from training.learn.losses import double_angle
+from training.learn.weights import load_network
 
 COLUMNS = ("input", "flow", "true flow", "depth", "true depth")
 FULL_FLOW_RAD = 0.08

@@ -12,10 +12,10 @@ import numpy as np
 
 from blur_imu_ros.errors import SequenceError
 from training import canonical
-from training.blur import View
-from training.motion import ExposureMotion, median_blur_px
-from training.posed_layouts import Layout, read_recording
-from training.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
+from training.imaging.blur import View
+from training.imaging.motion import ExposureMotion, median_blur_px
+from training.imaging.posed_layouts import Layout, read_recording
+from training.imaging.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
 from training.samples import SampleConfig, make_sample, write_shard
 
 EXPOSURE_S = (0.003, 0.1)

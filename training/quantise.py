@@ -15,8 +15,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from blur_imu_ros.errors import ConfigurationError
-from training.batches import Shards
 from training.export import OUTPUTS
+from training.learn.batches import Shards
 from training.metadata import write_manifest_entry
 from training.onnx_graph import fold_constants
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.sequence import read_image
-from blur_imu_ros.sequence_writer import SequenceWriter
-from training.posed_layouts import Layout, read_recording
-from training.posed_rgbd import read_depth_m
+from training.imaging.posed_layouts import Layout, read_recording
+from training.imaging.posed_rgbd import read_depth_m
 
 # What motion capture leaves open of rotation and translation, rad/s and m/s per axis, after velocities are fitted to it.
 TRUTH_SIGMA = (0.1, 0.05)

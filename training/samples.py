@@ -14,11 +14,11 @@ import numpy as np
 
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
-from training.blur import View, integrate_exposure, view_inverse_depth
-from training.collage import make_collage
-from training.keyframe import KeyFrame, load_keyframe
-from training.motion import ExposureMotion, draw_motion
-from training.sensor import draw_sensor, expose
+from training.imaging.blur import View, integrate_exposure, view_inverse_depth
+from training.imaging.collage import make_collage
+from training.imaging.keyframe import KeyFrame, load_keyframe
+from training.imaging.motion import ExposureMotion, draw_motion
+from training.imaging.sensor import draw_sensor, expose
 
 # Longest median blur.
 MAX_BLUR_RAD = 80.0 / canonical.FOCAL_PX

@@ -11,17 +11,17 @@ import cv2
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.sequence_writer import SequenceWriter
-from training.asset_split import Split
-from training.blur import View, integrate_exposure
-from training.keyframe import KeyFrame, encode_linear
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split
+from training.imaging.blur import View, integrate_exposure
+from training.imaging.keyframe import KeyFrame, encode_linear
+from training.imaging.motion import ExposureMotion
+from training.imaging.poses import moved
+from training.imaging.sensor import Sensor, draw_sensor, expose
 from training.keyframes import camera_poses
-from training.motion import ExposureMotion
-from training.pack import Pack
-from training.poses import moved
-from training.renderer import Renderer
-from training.rooms import build_room
-from training.sensor import Sensor, draw_sensor, expose
+from training.room.renderer import Renderer
+from training.room.rooms import build_room
 
 RATE_HZ = 30.0
 CLIP_GAP_S = 2.0

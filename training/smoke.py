@@ -14,18 +14,18 @@ import torch
 from blur_imu_ros import cli
 from blur_imu_ros.errors import ConfigurationError
 from training import __main__ as training
-from training.batches import Shards
-from training.compute import compute_device
-from training.configuration import TrainingConfig
+from training.learn.batches import Shards
+from training.learn.compute import compute_device
+from training.learn.configuration import TrainingConfig
+from training.learn.real_frames import RealFrames
+from training.learn.run import Run
+from training.learn.weights import load_network
 from training.network import NetworkConfig
 from training.pictures import draw_samples
-from training.real_frames import RealFrames
-from training.renderer import Renderer
-from training.run import Run
+from training.room.renderer import Renderer
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
 from training.stage3 import stage3_loss
 from training.train import batch_loss
-from training.weights import load_network
 
 WIDTH, HEIGHT, FOCAL_PX = 128, 64, 100.0
 CAMERA = (128, 96)

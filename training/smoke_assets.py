@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.sequence_writer import SequenceWriter
-from training.asset_split import Split
-from training.blur import View, integrate_exposure
-from training.collage import make_collage
-from training.motion import ExposureMotion
-from training.sensor import draw_sensor, expose
-from training.shapes import box
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from training.asset_pack.split import Split
+from training.imaging.blur import View, integrate_exposure
+from training.imaging.collage import make_collage
+from training.imaging.motion import ExposureMotion
+from training.imaging.sensor import draw_sensor, expose
+from training.room.shapes import box
 
 KINDS = ("wall", "wood", "picture")
 ANGULAR_RAD_S, LINEAR_M_S, EXPOSURE_S = 2.0, 0.5, 0.012

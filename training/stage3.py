@@ -17,14 +17,14 @@ from torch.nn import functional as F
 
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
-from training.batches import prefetch
-from training.compute import compute_device
-from training.configuration import TrainingConfig, learning_rate
-from training.losses import Labels, compress, solve_at_truth, velocity_loss
+from training.learn.batches import prefetch
+from training.learn.compute import compute_device
+from training.learn.configuration import TrainingConfig, learning_rate
+from training.learn.losses import Labels, compress, solve_at_truth, velocity_loss
+from training.learn.real_frames import RealBatch, RealFrames
+from training.learn.run import Run
+from training.learn.weights import load_network
 from training.network import FlowDepthNetwork, NetworkConfig
-from training.real_frames import RealBatch, RealFrames
-from training.run import Run
-from training.weights import load_network
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0

@@ -14,16 +14,16 @@ import torch
 from torch import nn
 
 from blur_imu_ros.errors import ConfigurationError
-from training.batches import Batch, Shards, draw_batch, prefetch
-from training.compute import compute_device, mixed_precision
-from training.configuration import TrainingConfig, add_fields, learning_rate
-from training.learning import Learning
-from training.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
-from training.measurement import measurement
+from training.learn.batches import Batch, Shards, draw_batch, prefetch
+from training.learn.compute import compute_device, mixed_precision
+from training.learn.configuration import TrainingConfig, add_fields, learning_rate
+from training.learn.layers import Learning
+from training.learn.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
+from training.learn.run import Run
+from training.learn.validate import validate
+from training.looks.measurement import measurement
 from training.network import NetworkConfig
 from training.pictures import write_sheet
-from training.run import Run
-from training.validate import validate
 
 
 def batch_loss(

@@ -13,10 +13,10 @@ import numpy as np
 
 from ..command_arguments import add_network_arguments, open_network
 from ..errors import ConfigurationError
-from ..evaluation import EvaluationOptions, evaluate_sequence
-from ..metrics import EvaluatedFrames
 from ..network import FlowDepthNetwork
-from ..progress import frame_bar
+from ..offline.evaluation import EvaluationOptions, evaluate_sequence
+from ..offline.metrics import EvaluatedFrames
+from ..offline.progress import frame_bar
 from ..sequence import Sequence
 from .baselines import TITLES, Answers, Baseline, External, answer
 from .cache import TrajectoryCache, default_folder

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from ..camera import CameraModel
-from ..child import Child
 from ..distortion import DistortionModel
 from ..errors import BlurImuError
+from ..offline.child import Child
 from ..sequence import Sequence
 from .trajectory import Trajectory, read_tum, write_tum
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..metrics import EvaluatedFrames
 from ..network import FlowDepthNetwork
+from ..offline.metrics import EvaluatedFrames
+from ..offline.sequence_solver import SequenceSolver, Solver
 from ..options import EstimatorOptions
 from ..plots import draw_picture
 from ..sequence import Sequence, read_image
-from ..sequence_solver import SequenceSolver, Solver
 from .charts import Drawing
 
 SHOWN = 4

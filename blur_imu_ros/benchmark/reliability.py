@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..metrics import EvaluatedFrames, nees
+from ..offline.metrics import EvaluatedFrames, nees
 
 LEVELS = (0.5, 0.9, 0.95)
 PARTS = {"all": slice(0, 6), "w": slice(0, 3), "v": slice(3, 6)}

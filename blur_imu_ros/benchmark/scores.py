@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics import EvaluatedFrames, plain, sign_accuracy, velocity_errors
+from ..offline.metrics import EvaluatedFrames, plain, sign_accuracy, velocity_errors
 from .reliability import coverage
 
 BIN_EDGES_PX = (0.0, 1.0, 3.0, 8.0, 16.0, np.inf)

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from ..command_arguments import check_output_file
 from ..errors import BlurImuError, ConfigurationError
-from ..models import SIZES as MODEL_SIZES
-from ..models import find_model
+from ..model.finding import SIZES as MODEL_SIZES
+from ..model.finding import find_model
+from ..model.providers import EXECUTION_PROVIDERS
 from ..network import Provider
-from ..providers import EXECUTION_PROVIDERS
 from ..sequence import Sequence
 from .machine import describe_machine
 from .markdown import write_section

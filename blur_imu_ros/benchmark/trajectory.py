@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..csv_rows import nanoseconds, seconds
 from ..errors import SequenceError
+from ..recordings.csv_rows import nanoseconds, seconds
 from ..rigid_motion import quaternion, rotations
 
 NEIGHBOUR_INTERVALS = 1.5

@@ -11,7 +11,7 @@ import onnx
 import torch
 
 from ..errors import ModelError
-from ..model_spec import FLOW_UNIT, FlowRepresentation
+from ..model.spec import FLOW_UNIT, FlowRepresentation
 from ..network import FlowDepthNetwork, Provider
 from .grid import GridNetwork, inverse_depth, sample
 from .published import FOCAL_PX, HEIGHT, WIDTH, PublishedNetwork

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import ConfigurationError
-from ..models import MANIFEST, read_manifest
+from ..model.finding import MANIFEST, read_manifest
 
 
 @dataclass(frozen=True)

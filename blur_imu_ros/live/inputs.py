@@ -1,0 +1,98 @@
+"""The topics the node subscribes: image, camera info, and where it is asked for the exposure time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from message_filters import Subscriber
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind, QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ..errors import BlurImuError, ConfigurationError, first_line
+from .exposure import ExposureTopic, message_class
+from .parameters import unused_qos_overrides
+from .settings import ImageTransport, Settings
+
+EXPOSURE_DEPTH = 50
+# Durability too: a calibration that was published once, for whoever comes later, is heard by those alone who ask for it.
+OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+
+
+class Inputs:
+    """Subscriptions that exist while the node is active; sensor-data QoS, overridable by qos_overrides parameters."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Settings,
+        on_image: Callable[[Any], None],
+        on_camera_info: tuple[Callable[[Any], None], ...],
+        on_exposure_error: Callable[[BlurImuError], None],
+    ) -> None:
+        self._node = node
+        self._subscribers: list[Subscriber] = []
+        self.exposures: ExposureTopic | None = None
+        try:
+            self._subscribe_all(settings, on_image, on_camera_info, on_exposure_error)
+        except Exception:
+            self.close()
+            raise
+
+    def _subscribe_all(
+        self,
+        settings: Settings,
+        on_image: Callable[[Any], None],
+        on_camera_info: tuple[Callable[[Any], None], ...],
+        on_exposure_error: Callable[[BlurImuError], None],
+    ) -> None:
+        compressed = settings.image_transport is ImageTransport.COMPRESSED
+        if settings.exposure_type:
+            # Deeper: on /diagnostics the camera's messages come among those of many others.
+            qos = copy.copy(qos_profile_sensor_data)
+            qos.depth = EXPOSURE_DEPTH
+            subscriber = self._subscribe(message_class(settings.exposure_type), "exposure", qos)
+            self.exposures = ExposureTopic(subscriber, settings.exposure_layout(), on_exposure_error)
+        camera_info = self._subscribe(CameraInfo, "camera_info")
+        for callback in on_camera_info:
+            camera_info.registerCallback(callback)
+        images = self._subscribe(CompressedImage if compressed else Image, "image")
+        images.registerCallback(on_image)
+        for name in unused_qos_overrides(self._node):
+            self._node.get_logger().warn(
+                f"parameter '{name}' is of no input and ignored: name a topic as it is after remapping, such as "
+                f"{images.sub.topic_name}, and history, depth, reliability or durability"
+            )
+        if "image_rect" in images.sub.topic_name and not settings.image_is_rectified:
+            self._node.get_logger().warn(
+                f"{images.sub.topic_name} looks rectified, but image_is_rectified is false: if it is, its distortion is "
+                "taken out twice; set image_is_rectified:=true"
+            )
+
+    def _subscribe(self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data) -> Subscriber:
+        # A copy, since the overrides are written into the profile.
+        overrides = QoSOverridingOptions(OVERRIDABLE)
+        try:
+            subscriber = Subscriber(
+                self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides
+            )
+        except (RuntimeError, ValueError, AssertionError, ParameterException) as error:
+            raise ConfigurationError(
+                f"{topic}: {first_line(error)}; check its qos_overrides parameters"
+            ) from error
+        self._subscribers.append(subscriber)
+        return subscriber
+
+    def close(self) -> None:
+        """Destroy the subscriptions."""
+        for subscriber in self._subscribers:
+            self._node.destroy_subscription(subscriber.sub)

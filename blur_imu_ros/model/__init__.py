@@ -1,0 +1,1 @@
+"""What the ONNX file behind network.py is: found, checked against the model contract, and run on which processor."""

@@ -1,0 +1,1 @@
+"""What recordings and sequence folders have in common: frames, topics, exposure, gyro and truth."""

@@ -1,0 +1,1 @@
+"""Random furnished rooms, and the renderer that draws them."""
