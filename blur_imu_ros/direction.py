@@ -71,13 +71,10 @@ class SignedVelocity:
 
 @dataclass(frozen=True)
 class DirectionDecision:
-    """sign: +1 or -1, to multiply the twist with; probability: that it is right, 0.5 to 1; overlap: share of the points
-    that stayed in view (0 where no frame was compared); note: why the image said nothing, empty where it did."""
+    """sign: +1 or -1, to multiply the twist with; probability: that it is right, 0.5 to 1."""
 
     sign: int
     probability: float
-    overlap: float
-    note: str
 
 
 def outside_of(valid: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -115,25 +112,23 @@ def choose_direction(
 
     neighbours: earlier or later views; previous: the last decided velocity. Without either, P = 0.5 and sign +1.
     """
-    log_odds, overlap, note = 0.0, 0.0, "no neighbouring frame to compare with"
+    log_odds = 0.0
     for neighbour in neighbours:
         interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
         if options.comparable(interval_s):
-            evidence, share = _photometric_log_odds(current, neighbour, geometry, twist, interval_s)
-            log_odds, overlap = log_odds + evidence, max(overlap, share)
-            note = "" if overlap >= _MINIMUM_OVERLAP else "nothing stays in view between the frames"
+            log_odds += _photometric_log_odds(current, neighbour, geometry, twist, interval_s)
     log_odds = float(np.clip(log_odds, -_MAXIMUM_LOG_ODDS, _MAXIMUM_LOG_ODDS))
     if previous is not None:
         log_odds += _continuity_log_odds(current.stamp_ns, twist, covariance, previous, options)
     sign = 1 if log_odds >= 0 else -1
     probability = 1 / (1 + np.exp(-min(abs(log_odds), _MAXIMUM_LOG_ODDS)))
-    return DirectionDecision(sign, float(probability), overlap, note)
+    return DirectionDecision(sign, float(probability))
 
 
 def _photometric_log_odds(
     current: GreyView, neighbour: GreyView, geometry: Geometry, twist: Array, interval_s: float
-) -> tuple[float, float]:
-    """Log-odds of + over - from one neighbouring view, and the smaller share of points that stays in view."""
+) -> float:
+    """Log-odds of + over - from one neighbouring view, 0 where too little stays in view."""
     step = -(-geometry.x.size // _MAXIMUM_POINTS)
     x, y, inverse_depth = geometry.x[::step], geometry.y[::step], geometry.inverse_depth[::step]
     places = [
@@ -144,10 +139,10 @@ def _photometric_log_odds(
     both = np.isfinite(here) & np.isfinite(there)
     overlap = float(np.count_nonzero(both, axis=1).min()) / x.size
     if overlap < _MINIMUM_OVERLAP:
-        return 0.0, overlap
+        return 0.0
     right, wrong = (_difference(here[seen], grey[seen]) for seen, grey in zip(both, there, strict=True))
     evidence = _EVIDENCE_PER_LOG_RATIO * min(1.0, overlap / _FULL_OVERLAP)
-    return evidence * float(np.log(wrong / right)), overlap
+    return evidence * float(np.log(wrong / right))
 
 
 def _sample(grey: NDArray[np.float32], points: Array) -> NDArray[np.float32]:

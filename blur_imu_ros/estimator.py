@@ -163,7 +163,7 @@ class BlurImuEstimator:
             self.options.direction,
         )
         if solution.blur_px < self.options.min_blur_px_of(self.network.spec):
-            return replace(decision, probability=0.5, note="the blur is too short to tell a direction")
+            return replace(decision, probability=0.5)
         return decision
 
     def _publishable(

@@ -54,7 +54,6 @@ def test_finds_the_sign_from_the_frame_before_or_after(seed: int, neighbour: int
         decision = decide(sign * twist, now, before)
         assert decision.sign == sign
         assert decision.probability > 0.9
-        assert decision.note == ""
 
 
 def test_brightness_and_contrast_may_change_between_frames() -> None:
@@ -68,24 +67,18 @@ def test_motion_of_a_third_of_the_view_between_frames() -> None:
     twist = np.array([0.5, 12, -1, 0.2, 0, 0.1])
     now, before = view(twist, INTERVAL_NS // 2), view(twist, -INTERVAL_NS // 2)
     for sign in (1, -1):
-        decision = decide(sign * twist, now, before)
-        assert decision.sign == sign
-        assert 0.3 < decision.overlap < 0.9
+        assert decide(sign * twist, now, before).sign == sign
 
 
-def test_says_so_when_nothing_stays_in_view() -> None:
+def test_undecided_when_nothing_stays_in_view() -> None:
     twist = np.array([0, 40.0, 0, 0, 0, 0])
-    decision = decide(twist, view(0 * twist, 0), view(0 * twist, -INTERVAL_NS))
-    assert decision.probability == 0.5
-    assert "nothing stays in view" in decision.note
+    assert decide(twist, view(0 * twist, 0), view(0 * twist, -INTERVAL_NS)).probability == 0.5
 
 
 def test_undecided_without_a_frame_to_compare() -> None:
     now = view(TWIST, 10**9)
     for others in ([], [view(TWIST, 10**9 - 10**9)], [now]):
-        decision = decide(TWIST, now, *others)
-        assert decision.probability == 0.5
-        assert "no neighbouring frame" in decision.note
+        assert decide(TWIST, now, *others).probability == 0.5
 
 
 def test_undecided_on_a_blank_wall_and_at_rest() -> None:
@@ -100,11 +93,13 @@ def test_pixels_the_camera_does_not_see_are_not_compared() -> None:
     valid = np.ones((HEIGHT, WIDTH), bool)
     valid[:, :160] = False
     rgb = cv2.cvtColor(photograph(*displacement(TWIST, 0)), cv2.COLOR_GRAY2RGB)
-    rgb[:, :160] = 114
-    half = grey_view(rgb, outside_of(valid), 0)
-    decision = decide(TWIST, half, view(TWIST, -INTERVAL_NS))
-    assert decision.sign == 1
-    assert decision.overlap < 0.55
+    decisions = []
+    for unseen in (114, np.random.default_rng(0).integers(0, 255, (HEIGHT, 160, 1))):
+        rgb[:, :160] = unseen
+        decisions.append(decide(TWIST, grey_view(rgb, outside_of(valid), 0), view(TWIST, -INTERVAL_NS)))
+    assert decisions[0].sign == 1
+    assert decisions[1].sign == 1
+    assert decisions[1].probability == pytest.approx(decisions[0].probability, abs=0.02)
 
 
 def test_both_neighbours_are_surer_than_one() -> None:

@@ -110,6 +110,7 @@ def test_a_bag_of_every_format(
     rows = list(csv.DictReader((output / "estimates.csv").open()))
     stamps = np.array([float(row["stamp_s"]) - START_NS * 1e-9 for row in rows])
     estimates = np.array([[float(row[name]) for name in ("wx", "wy", "wz")] for row in rows])
+    assert all(0 <= float(row["observability_wz"]) <= 1 for row in rows)
     truth = np.array([velocity(t)[:3] for t in stamps])
     sign = np.sign(np.sum(truth * estimates, axis=1))
     np.testing.assert_allclose(estimates * sign[:, None], truth, atol=0.06)
@@ -250,7 +251,7 @@ def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
     twist = np.random.default_rng(0).normal(size=(7, 6))
     nothing = np.ones(7)
     series = EstimateSeries(
-        stamps, twist, np.tile(np.eye(6), (7, 1, 1)), nothing, nothing, nothing, nothing, nothing
+        stamps, twist, np.tile(np.eye(6), (7, 1, 1)), nothing, nothing, nothing, nothing, nothing, twist
     )
     gyro = SimpleNamespace(mean_rates=lambda stamps, exposure_s, offset_s: twist[:, :3])
     recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")

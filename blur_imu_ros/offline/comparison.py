@@ -76,6 +76,7 @@ class Comparison:
             exposure_s=unknown,
             residual_px=unknown,
             points_used=np.zeros(len(stamps), np.int64),
+            observability=np.full((len(stamps), 6), np.nan),
         )
 
     def _answered(self) -> tuple[np.ndarray, np.ndarray]:
