@@ -18,9 +18,11 @@ from .errors import ConfigurationError
 from .exposure_field import check_exposure
 from .network import FlowDepthNetwork
 from .offline.exposure_fit import limit_note
+from .offline.gyro_fit import fit_to_gyro
 from .offline.progress import frame_bar
-from .offline.replay_output import describe, explain, write_all
-from .offline.replay_run import fit_to_gyro, run_all
+from .offline.replay_measures import describe
+from .offline.replay_output import explain, write_all
+from .offline.replay_run import run_all
 from .options import EstimatorOptions
 from .recordings.bag_recording import BagRecording
 from .recordings.bag_topics import IMU_TOPIC, add_topic_arguments, choose_topics, is_virtual

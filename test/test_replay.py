@@ -16,7 +16,7 @@ from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
 from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem
-from blur_imu_ros.offline.replay_output import measures
+from blur_imu_ros.offline.replay_measures import measures
 from blur_imu_ros.offline.series import EstimateSeries
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.rigid_motion import quaternion
