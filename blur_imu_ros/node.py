@@ -31,6 +31,7 @@ from .network import FlowDepthNetwork
 
 HOUSEKEEPING_S = 0.1
 REPORT_EVERY_S = 1.0
+JUMP_LOGGED_EVERY_S = 5.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -52,6 +53,7 @@ class BlurImuNode(LifecycleNode):
         self._closed: Pipeline | None = None
         self._failure = ""
         self._starting = self._settings.autostart
+        self._ended = False
         self._tried: Any = None
         self._reported: tuple[float, Level | None] = (-REPORT_EVERY_S, None)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -121,6 +123,7 @@ class BlurImuNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, from whatever state."""
         self._starting = False
+        self._ended = True
         self._free()
         return SUCCESS
 
@@ -164,11 +167,13 @@ class BlurImuNode(LifecycleNode):
         self._service_change_state.callback = guarded
 
     def _change_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        configured = self._network is not None
+        before, configured = self._settings, self._network is not None
         try:
-            self._settings = parameters.changed(self._settings, changes, configured=configured)
+            self._settings = parameters.changed(before, changes, configured=configured)
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if self._settings.autostart is not before.autostart:
+            self._starting = self._settings.autostart and not self._ended
         if self._estimator is not None:
             self._estimator.options = self._settings.estimator_options()
         return SetParametersResult(successful=True)
@@ -182,7 +187,10 @@ class BlurImuNode(LifecycleNode):
         step_s = jump.delta.nanoseconds / 1e9
         if self._pipeline is not None and abs(step_s) > self._settings.time_jump_s:
             self._pipeline.intake.clock_jumped()
-            self.get_logger().warn(f"the ROS clock jumped by {step_s:.3f} s: new epoch")
+            self.get_logger().warn(
+                f"the ROS clock jumped by {step_s:.3f} s: new epoch",
+                throttle_duration_sec=JUMP_LOGGED_EVERY_S,
+            )
 
     def _keep_house(self) -> None:
         """Start by itself, give up overdue frames, and report: at once when the level changes, else every second."""

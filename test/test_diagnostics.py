@@ -79,3 +79,26 @@ def test_errors_are_counted_by_their_kind():
     assert cause_of(ZeroDivisionError()) is DropCause.ESTIMATE
     assert describe(ImageError("what; how")) == "what; how"
     assert describe(ZeroDivisionError("division")).startswith("ZeroDivisionError: division")
+
+
+def test_the_rate_of_a_fast_camera_is_not_cut_by_what_is_remembered():
+    health = Health()
+    for index in range(2000):
+        health.received(index / 200)
+    assert float(dict(health.values(9.995))["rate in [Hz]"]) == pytest.approx(200, rel=0.01)
+
+
+def test_time_that_jumps_back_and_forth_is_warned_of():
+    health = Health()
+    for index in range(10):
+        now_s = 10 + index / 30
+        health.received(now_s)
+        health.began_epoch(now_s)
+        health.answered(now_s, now_s, 0.1, 0.5, True)
+    level, message = health.verdict(10.31, 0.5, 9.0)
+    assert (level, "one publisher" in message) == (Level.WARN, True)
+    # A recording that loops begins one now and then.
+    for index in range(5):
+        health.began_epoch(20.0 + index)
+    health.received(24.0)
+    assert health.verdict(24.1, 0.5, 9.0)[0] is Level.OK

@@ -6,10 +6,11 @@ import pytest
 import ros_rig
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from message_filters import SimpleFilter
+from rclpy.serialization import serialize_message
 
 from blur_imu_ros.errors import ConfigurationError, ExposureError
 from blur_imu_ros.exposure_field import ExposureField, ExposureUnit, check_exposure, exposure_field
-from blur_imu_ros.live.exposure import ExposureTopic, message_class
+from blur_imu_ros.live.exposure import ExposureTopic, KeyedMessages, message_class
 
 assert ros_rig.ROOT.is_dir()  # sets up ROS for this process
 STAMP_NS = 5_000_000_000
@@ -186,3 +187,17 @@ def test_message_types_are_loaded_by_name():
             message_class(name)
     with pytest.raises(ConfigurationError, match="stamped"):
         message_class("std_msgs/msg/Float64")
+
+
+def test_messages_without_the_key_are_not_even_converted():
+    heard = []
+    arrays = [
+        DiagnosticArray(status=[DiagnosticStatus(name=key, values=[KeyValue(key=key, value="20000")])])
+        for key in ("temperature", "ExposureTime", "speed", "ExposureTime")
+    ]
+    first, *others = map(serialize_message, arrays)
+    waiting = iter([*others, None])
+    messages = KeyedMessages(driver := SimpleFilter(), DiagnosticArray, "ExposureTime", lambda: next(waiting))
+    messages.registerCallback(heard.append)
+    driver.signalMessage(first)
+    assert [CAMERA_ROS.read(message) for message in heard] == [0.02, 0.02]

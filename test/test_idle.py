@@ -50,3 +50,15 @@ def test_no_thread_is_started_for_small_products():
 
 def test_nothing_is_awake_after_an_estimate():
     assert printed_by(AWAKE_AFTER_AN_ESTIMATE) < 0.05
+
+
+def test_the_network_runtime_reports_to_nobody(tmp_path):
+    """ONNX Runtime 1.29 and newer would leave a device identifier behind and send what it runs to its maker."""
+    environment = {
+        name: value for name, value in os.environ.items() if "TELEMETRY" not in name and name != "CI"
+    }
+    program = (
+        "import blur_imu_ros.network, onnxruntime; onnxruntime.SessionOptions(); onnxruntime.get_device()"
+    )
+    subprocess.run([sys.executable, "-c", program], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []

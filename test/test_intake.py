@@ -106,3 +106,20 @@ def test_beyond_the_tolerance_there_is_no_exposure(camera):
     subject.intake.expire(float("inf"))
     assert subject.placed == []
     assert subject.dropped == ["no exposure time"] * 3
+
+
+def test_a_recording_played_slowly_waits_as_long_for_its_exposures(camera, monkeypatch):
+    """At a tenth of the speed 33 ms between stamps are a third of a second, and so is all that the driver took."""
+    now_s = 100.0
+    monkeypatch.setattr("blur_imu_ros.live.intake.time.monotonic", lambda: now_s)
+    subject = camera(exposure_tolerance_s=0.02)
+    for number in range(5):
+        subject.image(number)
+        now_s += 0.1
+        subject.intake.expire(now_s)
+        subject.exposure(number, 0.008)
+        now_s += 0.23
+    assert subject.placed[1:] == [0.008] * 4
+    subject.image(5)
+    subject.intake.expire(now_s + 0.4)
+    assert subject.dropped[-1] == "no exposure time"

@@ -135,3 +135,21 @@ def test_a_frame_in_a_slow_network_does_not_hold_the_end_up(rig, start, tmp_path
     code, seconds = node.end()
     assert code == 0, node.log
     assert seconds < exit_limit_s()
+
+
+def test_autostart_that_is_changed_while_unconfigured_is_heeded(rig, start):
+    node = start(autostart=False)
+    assert rig.state() == "unconfigured"
+    assert rig.set_parameter("autostart", True)[0]
+    rig.wait_until_listened(node)
+    assert rig.state() == "active"
+
+
+def test_autostart_that_is_taken_back_leaves_a_mended_node_alone(rig, start, model):
+    start(model="/nowhere/missing.onnx")
+    rig.wait_for_status(lambda status: "does not exist" in status.message)
+    assert rig.set_parameter("autostart", False)[0]
+    assert rig.set_parameter("model", str(model))[0]
+    for _ in range(3):
+        rig.wait_for_status(lambda status: True)
+    assert rig.state() == "unconfigured"

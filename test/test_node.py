@@ -242,6 +242,24 @@ def test_exposure_among_the_diagnostics_of_others(rig, start):
     rig.wait_for_status(lambda status: values(status).get("exposure [ms]") == "9.000")
 
 
+def test_the_diagnostics_of_many_others_hold_no_exposure_up(rig, start):
+    start(exposure_type="diagnostic_msgs/msg/DiagnosticArray", arguments=("-r", "exposure:=/diagnostics"))
+    publisher = rig.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+    assert rig.wait_for(lambda: publisher.get_subscription_count() >= 2)
+    fan = DiagnosticArray(status=[DiagnosticStatus(name="fan", values=[KeyValue(key="speed", value="1")])])
+    camera = DiagnosticArray(status=[DiagnosticStatus(values=[KeyValue(key="ExposureTime", value="9000")])])
+    for _ in range(60):
+        for _ in range(20):
+            publisher.publish(fan)
+        stamp_ns = rig.send()
+        camera.header.stamp.sec, camera.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        publisher.publish(camera)
+        time.sleep(1 / 30)
+    status = rig.wait_for_status(lambda status: values(status)["images in work"] == "0")
+    assert drops(status).get("no exposure time", 0) < 10
+    assert int(values(status)["images answered"]) > 0
+
+
 @pytest.mark.parametrize("rig", [{"image_type": CompressedImage}], indirect=True)
 def test_compressed_images(rig, start):
     start(exposure_s=EXPOSURE_S, image_transport="compressed")
@@ -266,6 +284,28 @@ def test_debug_image_only_while_somebody_looks(rig, start):
     assert (picture.encoding, picture.width, picture.height) == ("rgb8", 320, 224)
     assert picture.header.frame_id == "camera_optical_frame"
     rig.node.destroy_subscription(subscription)
+
+
+def test_frames_that_do_not_fit_are_told_once(rig, start):
+    node = start(exposure_s=EXPOSURE_S)
+
+    def answered(image_frame, info_frame):
+        target = len(rig.imu) + 3
+        while len(rig.imu) < target:
+            image, info = frame(), camera_info()
+            for message, name in ((info, info_frame), (image, image_frame)):
+                message.header.frame_id = name
+                message.header.stamp.sec, message.header.stamp.nanosec = divmod(time.time_ns(), 10**9)
+            rig.info_publisher.publish(info)
+            rig.image_publisher.publish(image)
+            time.sleep(1 / 30)
+
+    answered("left", "left")
+    assert "frame" not in node.log
+    answered("left", "right")
+    assert node.log.count("camera_info is of frame 'right', but the images are of 'left'") == 1
+    answered("", "")
+    assert node.log.count("the images name no frame") == 1
 
 
 def test_a_single_frame_is_answered(rig, start):
@@ -361,6 +401,14 @@ def test_wrong_parameters_end_the_start_with_one_line(start):
         assert len(lines) == 1, node.log
         assert name in lines[0]
         assert "allowed" in lines[0]
+
+
+def test_a_wrong_parameter_of_rclpy_ends_the_start_with_one_line(start):
+    node = start(active=False, use_sim_time="text")
+    assert node.process.wait(30) == 2
+    assert "Traceback" not in node.log
+    assert node.log.strip().splitlines()[-1].startswith("blur_imu_node: ")
+    assert "use_sim_time" in node.log
 
 
 def test_misspelt_parameters_are_reported(start):

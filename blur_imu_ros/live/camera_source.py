@@ -21,6 +21,11 @@ class CameraSource:
         """Take in a CameraInfo message; callable from any thread."""
         self._newest = info
 
+    @property
+    def frame_id(self) -> str:
+        """Frame of the newest CameraInfo, empty before the first."""
+        return "" if self._newest is None else str(self._newest.header.frame_id)
+
     def camera(self) -> CameraModel:
         """Return the camera to use now. Raises CameraError where there is none."""
         info = self._newest

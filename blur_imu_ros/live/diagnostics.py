@@ -14,6 +14,8 @@ from ..errors import BlurImuError, CameraError, ExposureError, ImageError
 ERROR_SHOWN_S = 2.0
 LOG_EVERY_S = 5.0
 WINDOW = 300
+# So many epochs begun within so many seconds are no recording that loops.
+MANY_EPOCHS, MANY_EPOCHS_S = 5, 2.0
 
 
 class Level(Enum):
@@ -59,8 +61,8 @@ _ERRORS = {
 # What to do where frame after frame is dropped for such a cause.
 _ADVICE = {
     DropCause.LATE: "the driver must give every image a stamp of its own",
-    DropCause.STALE: "this computer is too slow: model:=small, or raise stale_after_s",
-    DropCause.SUPERSEDED: "this computer is too slow: model:=small, or fewer images",
+    DropCause.STALE: "this computer is too slow: the small model, a GPU, or raise stale_after_s",
+    DropCause.SUPERSEDED: "this computer is too slow: the small model, a GPU, or fewer or smaller images",
     DropCause.ILL_CONDITIONED: "raise max_condition",
     DropCause.UNDECIDED: "undecided_sign is drop: inflate gives an answer that says how sure it is",
 }
@@ -97,6 +99,7 @@ class Health:
         self._drops: Counter[DropCause] = Counter()
         self._drops_since_answer: Counter[DropCause] = Counter()
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
+        self._epochs: deque[float] = deque(maxlen=MANY_EPOCHS)
         self._answers: deque[tuple[float, float, float, float, bool]] = deque(maxlen=WINDOW)
         self._error: tuple[float, str] | None = None
         self._logged: dict[str, float] = {}
@@ -123,6 +126,11 @@ class Health:
             self._drops_since_answer[cause] += 1
         return cause.is_error and self.fault(cause.value, now_s, text)
 
+    def began_epoch(self, now_s: float) -> None:
+        """Count an epoch: the stamps jumped, or the ROS clock."""
+        with self._lock:
+            self._epochs.append(now_s)
+
     def fault(self, kind: str, now_s: float, text: str) -> bool:
         """Note an error of some kind; return whether that kind has not been logged for a while."""
         with self._lock:
@@ -140,6 +148,7 @@ class Health:
             silence = now_s - max(since_s, self._arrivals[-1] if self._arrivals else since_s)
             unanswered = now_s - max(since_s, self._answers[-1][0] if self._answers else since_s)
             why = self._drops_since_answer.most_common(1)
+            jumping = len(self._epochs) == MANY_EPOCHS and now_s - self._epochs[0] < MANY_EPOCHS_S
         if silence > dropout_s:
             return (
                 Level.WARN,
@@ -150,6 +159,12 @@ class Health:
             cause, count = why[0]
             advice = f"; {_ADVICE[cause]}" if cause in _ADVICE else ""
             return Level.WARN, f"no answer for {unanswered:.1f} s, {count} times: {cause.value}{advice}"
+        if jumping:
+            return (
+                Level.WARN,
+                "time jumps back and forth, so that no image has a neighbour to tell its sign; see that one publisher only sends "
+                "the images, and one only /clock (ros2 topic info --verbose)",
+            )
         return Level.OK, "running"
 
     def counts(self) -> tuple[tuple[str, str], ...]:
@@ -188,6 +203,9 @@ class Health:
 
 
 def _rate(times: list[float], now_s: float, window_s: float = 2.0) -> str:
+    if len(times) == WINDOW:
+        # Of a fast camera fewer seconds are remembered.
+        window_s = min(window_s, max(now_s - times[0], 1e-3))
     return f"{sum(now_s - t <= window_s for t in times) / window_s:.1f}"
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from message_filters import Cache, SimpleFilter, Subscriber
+from message_filters import Cache, SimpleFilter
 from rclpy.clock import ClockType
+from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 
 from ..errors import BlurImuError, ConfigurationError
@@ -17,6 +18,7 @@ from ..exposure_field import ExposureField, check_one_source
 from ..timing import FrameInterval, stamp_ns
 
 CACHED_READINGS = 60
+MOST_AT_ONCE = 50
 # A camera that has stated no exposure for so long is not there any more.
 SILENT_S = 10.0
 LONGEST_INTERVAL_S = 60.0
@@ -28,6 +30,31 @@ class ExposureReading:
 
     header: Any
     exposure_s: float
+
+
+class KeyedMessages(SimpleFilter):
+    """Serialized messages in, those that hold the key out, and with each all that `pending` gives until it gives None.
+
+    Of a busy /diagnostics only the camera's messages are worth converting; and one by one, as the executor takes them between
+    images, the others would hold them up for longer than an image waits.
+    """
+
+    def __init__(
+        self, source: SimpleFilter, kind: Any, key: str, pending: Callable[[], bytes | None] = lambda: None
+    ) -> None:
+        super().__init__()
+        self._kind = kind
+        self._key = key.encode()
+        self._pending = pending
+        source.registerCallback(self._take)
+
+    def _take(self, data: bytes | None) -> None:
+        left = MOST_AT_ONCE
+        while data is not None:
+            if self._key in data:
+                self.signalMessage(deserialize_message(data, self._kind))
+            left -= 1
+            data = self._pending() if left else None
 
 
 class ExposureFilter(SimpleFilter):
@@ -67,10 +94,9 @@ class ExposureTopic:
     """The exposures of one topic, kept for a while and found by stamp."""
 
     def __init__(
-        self, subscriber: Subscriber, field: ExposureField, refuse: Callable[[BlurImuError], None]
+        self, source: SimpleFilter, field: ExposureField, refuse: Callable[[BlurImuError], None]
     ) -> None:
-        self.subscriber = subscriber
-        self._readings = ExposureFilter(subscriber, field, refuse)
+        self._readings = ExposureFilter(source, field, refuse)
         self._cache = Cache(self._readings, CACHED_READINGS)
         self._interval = FrameInterval()
         self._readings.registerCallback(self._observe)

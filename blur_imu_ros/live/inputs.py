@@ -14,7 +14,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..errors import BlurImuError, ConfigurationError, first_line
-from .exposure import ExposureTopic, message_class
+from .exposure import ExposureTopic, KeyedMessages, message_class
 from .parameters import unused_qos_overrides
 from .settings import ImageTransport, Settings
 
@@ -60,8 +60,10 @@ class Inputs:
             # Deeper: on /diagnostics the camera's messages come among those of many others.
             qos = copy.copy(qos_profile_sensor_data)
             qos.depth = EXPOSURE_DEPTH
-            subscriber = self._subscribe(message_class(settings.exposure_type), "exposure", qos)
-            self.exposures = ExposureTopic(subscriber, settings.exposure_layout(), on_exposure_error)
+            kind, layout = message_class(settings.exposure_type), settings.exposure_layout()
+            subscriber = self._subscribe(kind, "exposure", qos, raw=True)
+            messages = KeyedMessages(subscriber, kind, layout.key, lambda: _take(subscriber.sub))
+            self.exposures = ExposureTopic(messages, layout, on_exposure_error)
         camera_info = self._subscribe(CameraInfo, "camera_info")
         for callback in on_camera_info:
             camera_info.registerCallback(callback)
@@ -78,12 +80,14 @@ class Inputs:
                 "taken out twice; set image_is_rectified:=true"
             )
 
-    def _subscribe(self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data) -> Subscriber:
+    def _subscribe(
+        self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data, *, raw: bool = False
+    ) -> Subscriber:
         # A copy, since the overrides are written into the profile.
         overrides = QoSOverridingOptions(OVERRIDABLE)
         try:
             subscriber = Subscriber(
-                self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides
+                self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides, raw=raw
             )
         except (RuntimeError, ValueError, AssertionError, ParameterException) as error:
             raise ConfigurationError(
@@ -96,3 +100,10 @@ class Inputs:
         """Destroy the subscriptions."""
         for subscriber in self._subscribers:
             self._node.destroy_subscription(subscriber.sub)
+
+
+def _take(subscription: Any) -> Any:
+    """The next message that waits in a subscription, as the executor would take it; None where none waits."""
+    with subscription.handle:
+        taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+    return None if taken is None else taken[0]

@@ -10,13 +10,14 @@ from typing import Any
 
 from ..errors import BlurImuError
 from ..exposure_field import check_exposure
-from ..timing import Admission, Epochs, FrameInterval, mid_exposure_ns, stamp_ns
+from ..timing import NS_PER_S, Admission, Epochs, FrameInterval, mid_exposure_ns, stamp_ns
 from .diagnostics import DropCause, Health, cause_of
 from .exposure import ExposureTopic
 from .settings import Settings
 
 # Exposures further apart than so many images are not stated one for each.
 SELDOM = 1.5
+LONGEST_WAIT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class FrameIntake:
         self._waiting: ReceivedFrame | None = None
         self._epochs = Epochs(settings().time_jump_s)
         self._interval = FrameInterval()
+        # A recording that is played slowly comes at longer intervals than its stamps have.
+        self._arrival_interval = FrameInterval()
         # The ROS clock may report a jump from another thread than the callbacks'.
         self._jumped = threading.Event()
         self.newest_exposure: tuple[float, float] | None = None
@@ -87,6 +90,7 @@ class FrameIntake:
             self._drop(DropCause.STAMP, str(error))
             return
         self._interval.observe(frame.stamp_ns, self._settings().time_jump_s)
+        self._arrival_interval.observe(round(now_s * NS_PER_S), LONGEST_WAIT_S)
         self._give_up_waiting()
         self._waiting = frame
         self._place_waiting()
@@ -94,6 +98,7 @@ class FrameIntake:
     def expire(self, now_s: float) -> None:
         """Give up a frame that waited longer than one period."""
         period_s = self._interval.seconds or self._settings().stale_after_s
+        period_s = max(period_s, self._arrival_interval.seconds or 0.0)
         if self._waiting is not None and now_s - self._waiting.arrival_s > period_s:
             self._give_up_waiting()
 
@@ -159,9 +164,12 @@ class FrameIntake:
                 DropCause.STAMP, "the middle of the exposure lies before time zero; check stamp_reference"
             )
             return
-        if self._epochs.admit(t_mid_ns) is Admission.LATE:
+        admission = self._epochs.admit(t_mid_ns)
+        if admission is Admission.LATE:
             self._drop(DropCause.LATE, "")
             return
+        if admission is Admission.NEW_EPOCH:
+            self._health.began_epoch(time.monotonic())
         self.newest_exposure = (exposure_s, frame.arrival_s)
         placed = replace(frame, exposure_s=exposure_s, t_mid_ns=t_mid_ns, epoch=self._epochs.count)
         if self._submit(placed) is not None:

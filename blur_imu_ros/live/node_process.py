@@ -9,6 +9,7 @@ import sys
 import threading
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -61,7 +62,7 @@ def main(args: list[str] | None = None) -> int:
         node = BlurImuNode()
         _spin(node, signals)
         node.destroy_node()
-    except ConfigurationError as error:
+    except (ConfigurationError, ParameterException) as error:
         return _refuse(error)
     finally:
         rclpy.try_shutdown()

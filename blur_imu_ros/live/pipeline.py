@@ -13,7 +13,7 @@ from ..estimator import BlurImuEstimator
 from .answer import FrameAnswerer
 from .camera_source import CameraSource
 from .debug_image import Seen
-from .diagnostics import DropCause, Health
+from .diagnostics import LOG_EVERY_S, DropCause, Health
 from .inputs import Inputs
 from .intake import FrameIntake, ReceivedFrame
 from .outputs import Outputs
@@ -37,11 +37,12 @@ class Pipeline:
         self._health = health
         self._outputs = outputs
         self.started_s = time.monotonic()
-        cameras = CameraSource(rectified=settings().image_is_rectified)
-        self._answerer = FrameAnswerer(settings, estimator, cameras, self._publish, self._drop)
+        self._cameras = CameraSource(rectified=settings().image_is_rectified)
+        self._frames_seen: tuple[str, str] | None = None
+        self._answerer = FrameAnswerer(settings, estimator, self._cameras, self._publish, self._drop)
         self._worker: LatestWorker[ReceivedFrame] = LatestWorker(self._answerer.answer, estimator.warm)
         self.intake = FrameIntake(settings, health, self._worker.submit, self._drop)
-        on_camera_info = (cameras.take, self.intake.on_camera_info)
+        on_camera_info = (self._cameras.take, self.intake.on_camera_info)
         try:
             self._inputs = Inputs(
                 node, settings(), self.intake.on_image, on_camera_info, self._refuse_exposure
@@ -80,11 +81,30 @@ class Pipeline:
         header = frame.message.header
         frame_id = self._settings().frame_id or header.frame_id
         self._outputs.publish(estimate, frame_id)
+        self._check_frames(header.frame_id, frame_id)
         age_s = (self._node.get_clock().now().nanoseconds - frame.stamp_ns) / 1e9
         self._health.answered(
             time.monotonic(), frame.arrival_s, age_s, estimate.sign_probability, inflated=not estimate.decided
         )
         self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)
+
+    def _check_frames(self, image_frame: str, output_frame: str) -> None:
+        """Warn, once for each pair of names, of an output that tf cannot transform and of a CameraInfo that may be another's."""
+        info_frame = self._cameras.frame_id
+        if (seen := (info_frame, image_frame)) == self._frames_seen:
+            return
+        self._frames_seen = seen
+        if not output_frame:
+            self._node.get_logger().warn(
+                "the images name no frame, so neither does the output; set frame_id",
+                throttle_duration_sec=LOG_EVERY_S,
+            )
+        if info_frame and image_frame and info_frame != image_frame:
+            self._node.get_logger().warn(
+                f"camera_info is of frame '{info_frame}', but the images are of '{image_frame}'; check that both are "
+                "remapped to one camera",
+                throttle_duration_sec=LOG_EVERY_S,
+            )
 
     def _drop(self, cause: DropCause, text: str) -> None:
         if self._health.dropped(cause, time.monotonic(), text):
