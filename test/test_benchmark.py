@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -329,3 +330,25 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(
     error = capfd.readouterr().err.strip().splitlines()
     assert error[-1].startswith("blur_imu: error: ")
     assert says in error[-1]
+
+
+def test_a_damaged_entry_is_computed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from blur_imu_ros.benchmark import visual_odometry
+
+    sequence = Sequence.load(write_sequence(tmp_path / "first"))
+    pose = Trajectory(sequence.stamps_ns, np.tile(np.eye(3), (FRAMES, 1, 1)), np.zeros((FRAMES, 3)))
+    monkeypatch.setattr(visual_odometry, "track_sequence", lambda sequence, progress: [pose])
+    cache = TrajectoryCache(tmp_path / "cache")
+    for damaged in ("done.json", "0.tum"):
+        assert not baselines.answer(sequence, baselines.Baseline.ODOMETRY, cache, iter).failure
+        (kept,) = cache.folder.glob(f"odometry*/{damaged}")
+        kept.write_text("{")
+    assert not baselines.answer(sequence, baselines.Baseline.ODOMETRY, cache, iter).failure
+
+
+def test_a_missing_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycolmap", None)
+    sequence = Sequence.load(write_sequence(tmp_path / "first"))
+    cache = TrajectoryCache(tmp_path / "cache")
+    answers = baselines.answer(sequence, baselines.Baseline.COLMAP, cache, iter)
+    assert "pip install 'blur_imu_ros[benchmark]'" in answers.failure

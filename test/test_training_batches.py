@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
+from training import __main__ as training
 from training.canonical import STRIDE
 from training.learn import batches
 from training.learn.batches import Shards, assemble, draw_batch, overexpose
@@ -126,3 +127,52 @@ def test_sharp_images_come_more_often_where_fewer_of_the_blurred_are_learnt_from
 def test_a_folder_without_shards_says_what_makes_them(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="training samples"):
         Shards([tmp_path])
+
+
+def test_shards_arrive_while_a_thread_goes_through_those_before(tmp_path: Path):
+    write(tmp_path / "shard_0", 64, 32)
+    shards = Shards([tmp_path])
+    meanwhile = iter(shards.arrays.values())
+    write(tmp_path / "shard_1", 64, 32)
+    shards.refresh()
+    assert len(list(meanwhile)) == 1
+    assert len(shards.arrays) == 2
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:200])]
+)
+def test_a_shard_that_is_still_copied_waits(tmp_path: Path, harm, capsys: pytest.CaptureFixture[str]):
+    write(tmp_path / "shard_0", 64, 32)
+    whole = (write(tmp_path / "shard_1", 64, 32) / "records.npy").read_bytes()
+    harm(tmp_path / "shard_1/records.npy")
+    shards = Shards([tmp_path])
+    assert len(shards.arrays) == 1
+    assert "shard_1 is left out" in capsys.readouterr().err
+    (tmp_path / "shard_1/records.npy").write_bytes(whole)
+    shards.refresh()
+    assert len(shards.arrays) == 2
+
+
+def test_samples_want_the_key_frames_that_they_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photographs = tmp_path / "photos"
+    photographs.mkdir()
+    (photographs / "a.png").write_bytes(b"")
+    words = [
+        "samples",
+        "--keyframes",
+        str(tmp_path / "keys"),
+        "--photos",
+        str(photographs),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert training.main(words) == 2
+    assert "no key frames" in capsys.readouterr().err
+    write(tmp_path / "out/shard_00000", 64, 32)
+    assert training.main([*words, "--size", "128", "64"]) == 2
+    assert "holds views of 64x32" in capsys.readouterr().err
+    assert training.main([*words, "--size", "640", "480"]) == 2
+    assert "multiples of 64" in capsys.readouterr().err

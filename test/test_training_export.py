@@ -242,3 +242,31 @@ def constants(graph: onnx.GraphProto) -> list[bytes]:
     """Type, shape and content of a graph's constants."""
     arrays = map(onnx.numpy_helper.to_array, graph.initializer)
     return [f"{array.dtype}{array.shape}".encode() + array.tobytes() for array in arrays]
+
+
+def test_a_network_is_not_quantised_onto_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"kept")
+    assert training.main(["quantise", str(model), "--samples", str(tmp_path), "--output", str(model)]) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert model.read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--fractions", "0"), ("--fractions", "2"), ("--min-blur-px", "-1"), ("--correlation-px", "-5")],
+)
+def test_a_calibration_is_not_fitted_to_what_cannot_be(
+    tmp_path: Path, option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+):
+    words = [
+        "calibrate",
+        "m.onnx",
+        "--sequences",
+        str(tmp_path),
+        "--output",
+        str(tmp_path / "c.json"),
+        *option,
+    ]
+    assert training.main(words) == 2
+    assert option[0] in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.errors import ConfigurationError
+from training import __main__ as training
 from training.imaging.blur import View, integrate_exposure
 from training.imaging.collage import make_collage
 from training.imaging.keyframe import FULL_SCALE, KeyFrame
@@ -180,3 +181,21 @@ def test_a_deeper_network_starts_from_a_shallower_one(tmp_path: Path):
     image = torch.rand(1, 3, 128, 128) * 255
     for one, other in zip(small.model.eval()(image), deep.model.eval()(image), strict=True):
         assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_a_run_that_is_there_is_not_begun_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.pt").write_bytes(b"kept")
+    words = [
+        "--pack",
+        tmp_path / "pack",
+        "--keys",
+        tmp_path / "keys",
+        "--run",
+        tmp_path / "run",
+        "--minutes",
+        1,
+    ]
+    assert training.main(["live", *map(str, words)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert (tmp_path / "run/last.pt").read_bytes() == b"kept"

@@ -200,3 +200,29 @@ def test_key_frames_are_written_and_read_back(renderer, pack_folder, tmp_path):
     light = key.colour.astype(float) * FULL_SCALE / 65535
     assert 0.02 < np.exp(np.log(light + 1e-3).mean()) < 1.0
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_room_that_was_interrupted_is_drawn_anew(renderer, pack_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(keyframes, "WIDTH", 96)
+    monkeypatch.setattr(keyframes, "HEIGHT", 72)
+    monkeypatch.setattr(keyframes, "FOCAL_PX", 60.0)
+    save, saved = keyframes.save_view, []
+
+    def draw(out: Path) -> list[bytes]:
+        out.mkdir(exist_ok=True)
+        keyframes._write_rooms(pack_folder, Split.VALIDATION, 3, 0, out, [1])
+        return [np.load(path)["colour"].tobytes() for path in sorted(out.glob("*.npz"))]
+
+    def save_one(*arguments) -> None:
+        if saved:
+            raise KeyboardInterrupt
+        saved.append(arguments)
+        save(*arguments)
+
+    whole = draw(tmp_path / "whole")
+    assert len(whole) == 3
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(keyframes, "save_view", save_one)
+        with pytest.raises(KeyboardInterrupt):
+            draw(tmp_path / "again")
+    assert draw(tmp_path / "again") == whole

@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from ros_rig import ROOT
 
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
+from blur_imu_ros.errors import ConfigurationError
+from training import __main__ as training
 from training.canonical import STRIDE
 from training.learn.configuration import TrainingConfig
+from training.learn.layers import Learning
 from training.learn.run import Run
 from training.network import NetworkConfig
 from training.samples import SampleConfig, write_shard
@@ -72,3 +76,46 @@ def test_two_processes_learn_the_same_and_end_together(tmp_path: Path):
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     assert torch.load(tmp_path / "run/last.pt", weights_only=True)["step"] == 4
+
+
+TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("network", "config", "focal_px", "words"),
+    [
+        (replace(TINY, looks=2), TrainingConfig(), FOCAL_PX, "begun with network"),
+        (TINY, TrainingConfig(learns=Learning.SIGMA), FOCAL_PX, "learns everything, not sigma"),
+        (TINY, TrainingConfig(), FOCAL_PX / 2, r"canonical_px 100\.0, not 50\.0"),
+    ],
+)
+def test_a_run_begun_with_other_words_is_not_gone_on_with(
+    tmp_path: Path, network: NetworkConfig, config: TrainingConfig, focal_px: float, words: str
+):
+    Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"), FOCAL_PX).save()
+    other = Run(tmp_path, config, network, torch.device("cpu"), focal_px)
+    with pytest.raises(ConfigurationError, match=words):
+        other.resume(other.checkpoint)
+
+
+@pytest.mark.parametrize("content", [None, b"half a file"])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes | None):
+    file = tmp_path / "file.pt"
+    if content is not None:
+        file.write_bytes(content)
+    state = Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"), FOCAL_PX)
+    with pytest.raises(ConfigurationError, match=r"file\.pt"):
+        state.start_from(file)
+
+
+def test_a_run_that_is_over_takes_no_further_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_samples(tmp_path / "samples/shard_0")
+    state = Run(tmp_path / "run", TrainingConfig(), NetworkConfig(), torch.device("cpu"), FOCAL_PX)
+    state.step = 3
+    state.save()
+    before = state.checkpoint.read_bytes()
+    samples = tmp_path / "samples"
+    words = ["--samples", samples, "--validation", samples, "--run", tmp_path / "run", "--steps", 3]
+    assert training.main(["train", *map(str, words)]) == 0
+    assert "3 steps" in capsys.readouterr().out
+    assert state.checkpoint.read_bytes() == before

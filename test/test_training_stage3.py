@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.errors import ExposureError, SequenceError
 from blur_imu_ros.motion_field import grid_points, interaction_matrix
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from training.learn.configuration import TrainingConfig
@@ -138,3 +138,11 @@ def test_frames_without_exposure_need_one_to_be_given(tmp_path: Path):
     assert len(RealFrames([folder], SIZE, exposure_s=0.02).items) == 4
     with pytest.raises(SequenceError, match="no frame has a velocity"):
         RealFrames([write_sequence(tmp_path / "t", truth=False)], SIZE)
+
+
+@pytest.mark.parametrize(
+    ("exposure_s", "words"), [(0.0, "positive"), (-0.01, "positive"), (10.0, "write seconds")]
+)
+def test_an_exposure_that_cannot_be_is_refused(tmp_path: Path, exposure_s: float, words: str):
+    with pytest.raises(ExposureError, match=words):
+        RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX, exposure_s)

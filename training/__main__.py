@@ -46,6 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     except BlurImuError as error:
         print(f"training {parsed.command}: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or error
+        print(
+            f"training {parsed.command}: error: {where}{reason}; check the path, its permissions and the space left",
+            file=sys.stderr,
+        )
+        return 2
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.offline.metrics import CHI2_95
@@ -140,7 +141,7 @@ def fit(
         print(
             f"fraction {fraction:.1e}: cost {cost:.3f}, rmse w {rms(errors[:, :3]):.3f} v {rms(errors[:, 3:]):.3f}"
         )
-        if not best or cost < best["cost"]:
+        if np.isfinite(cost) and (not best or cost < best["cost"]):
             best = {
                 "cost": float(cost),
                 "independent_fraction": float(fraction),
@@ -148,6 +149,8 @@ def fit(
                 "depth_scale_sigma": round(depth_sigma, 4),
                 "min_blur_px": min_blur_px,
             }
+    if not best:
+        raise ConfigurationError("no fraction gives a finite likelihood: are the network's answers numbers?")
     return best
 
 
@@ -183,6 +186,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit and write."""
+    check_output_file(arguments.output)
+    fractions = np.asarray(arguments.fractions)
+    if not ((fractions > 0) & (fractions <= 1)).all():
+        raise ConfigurationError("--fractions: each is a share of the points, above 0 and at most 1")
+    if not arguments.min_blur_px >= 0 or not arguments.correlation_px >= 0:
+        raise ConfigurationError("--min-blur-px and --correlation-px are lengths: 0 or more")
     network = FlowDepthNetwork(arguments.model, provider=Provider.CPU)
     cases = collect(network, arguments.sequences)
     points_for = partial(points_of, cases, network, arguments.correlation_px)

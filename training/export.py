@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.learn.weights import load_network, round_weights, write_weights
@@ -86,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, check parity, and enter into the manifest."""
     torch.set_num_threads(2)
     size = tuple(arguments.size)
+    canonical.check_size(*size)
+    check_output_file(arguments.output)
     calibration = dict(UNCALIBRATED)
     if arguments.calibration:
         calibration |= json.loads(arguments.calibration.read_text())

@@ -76,9 +76,13 @@ def _write_rooms(
         if (out / f"room{index:05d}_0.npz").exists():
             continue
         rng = np.random.default_rng((seed, index, 1))
-        for view, pose in enumerate(room_views(pack, renderer, index, seed, views, rng)):
+        found = []
+        for pose in room_views(pack, renderer, index, seed, views, rng):
             colour, depth = renderer.render(pose, FOCAL_PX, WIDTH, HEIGHT)
-            save_view(out / f"room{index:05d}_{view}.npz", exposed(colour, rng), depth, pose, index, split)
+            found.append((exposed(colour, rng), depth, pose))
+        # The first view is written last: where it is, the room is complete.
+        for view, (colour, depth, pose) in reversed([*enumerate(found)]):
+            save_view(out / f"room{index:05d}_{view}.npz", colour, depth, pose, index, split)
             written += 1
     return written
 

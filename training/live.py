@@ -16,7 +16,7 @@ from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.learn.compute import compute_device
 from training.learn.configuration import TrainingConfig, add_fields, learning_rate
-from training.learn.run import Run
+from training.learn.run import CHECKPOINT, Run
 from training.network import NetworkConfig
 from training.on_gpu.maker import Maker
 from training.on_gpu.memory import Memory
@@ -57,15 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train until the time is used up."""
+    if (arguments.run / CHECKPOINT).exists():
+        raise ConfigurationError(
+            f"{arguments.run} holds a run already, which would be lost: give another --run, and --start-from "
+            f"{arguments.run / CHECKPOINT} to go on from its weights"
+        )
     device, began = compute_device(), time.monotonic()
     torch.backends.cudnn.benchmark = True
     samples = SampleConfig(*arguments.size, arguments.focal_px, everyday_share=arguments.everyday)
-    supply = Supply(arguments.pack, arguments.keys, samples, arguments.workers, arguments.seed)
-    workers = start_workers(supply)
     config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)
     state = Run(arguments.run, config, NetworkConfig(), device, samples.canonical_px)
     if arguments.start_from:
         state.start_from(arguments.start_from)
+    workers = start_workers(
+        Supply(arguments.pack, arguments.keys, samples, arguments.workers, arguments.seed)
+    )
     maker = Maker(samples, arguments.made_at_once, device, arguments.seed)
     memory = Memory(arguments.memory, samples, device)
     keys = read_keys(arguments.keys)
@@ -79,6 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         for worker in workers:
             worker.terminate()
+    if not state.step:
+        raise ConfigurationError(
+            f"not one step in {arguments.minutes:g} minutes: {memory.made} samples were made of the "
+            f"{arguments.first_samples} (--first-samples) to begin with; give more --minutes or --workers"
+        )
     state.save()
     return 0
 

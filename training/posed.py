@@ -16,7 +16,7 @@ from training.imaging.blur import View
 from training.imaging.motion import ExposureMotion, median_blur_px
 from training.imaging.posed_layouts import Layout, read_recording
 from training.imaging.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
-from training.samples import SampleConfig, make_sample, write_shard
+from training.samples import SampleConfig, check_kept, make_sample, write_shard
 
 EXPOSURE_S = (0.003, 0.1)
 # The recording's own exposure is taken to be this when sharp frames are picked; blur up to that counts as sharp.
@@ -97,7 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
     recording = read_recording(arguments.folder, Layout(arguments.layout))
     for number in range(arguments.shards):
         folder = arguments.out / f"shard_{number:05d}"
-        if not folder.exists():
+        if folder.exists():
+            check_kept(folder, config)
+        else:
             rng = np.random.default_rng((arguments.seed, number))
             write_shard(folder, samples_of(rng, recording, config), config)
             print(

@@ -14,6 +14,7 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.errors import ConfigurationError
 from training.export import OUTPUTS
 from training.learn.batches import Shards
@@ -114,6 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Quantise, say how far the result differs, and enter it into the manifest."""
+    check_output_file(arguments.output)
+    if arguments.output.resolve() == arguments.model.resolve():
+        raise ConfigurationError(
+            f"{arguments.output} is the network itself, which would be lost: give another --output"
+        )
+    if arguments.images < 1:
+        raise ConfigurationError("--images: at least one sets the ranges")
     images = whole_views(Shards(arguments.samples), arguments.model, arguments.images)
     quantise(arguments.model, arguments.output, images)
     flow, depth = difference(arguments.model, arguments.output, images[:16])

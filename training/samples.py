@@ -107,6 +107,18 @@ def check_sources(rooms: list[Path], photographs: list[Path], config: SampleConf
         )
 
 
+def check_kept(folder: Path, config: SampleConfig) -> None:
+    """Raise ConfigurationError where a shard that is kept is of other views than those asked for."""
+    images, records = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "records"))
+    kept = (*images.shape[2:0:-1], float(records["canonical_px"][0]))
+    asked = (config.width, config.height, float(np.float32(config.canonical_px)))
+    if kept != asked:
+        of = "{}x{} px at a focal length of {:g} px".format
+        raise ConfigurationError(
+            f"{folder} holds views of {of(*kept)}, not of {of(*asked)}: give another --out"
+        )
+
+
 def write_shard(folder: Path, samples: Iterator[tuple], config: SampleConfig) -> None:
     """Write the next `shard_size` samples as a folder of arrays, whole or not at all."""
     count = config.shard_size
@@ -156,14 +168,22 @@ def add_everyday(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make shards of samples; existing ones are kept, new key frames are picked up shard by shard."""
     cv2.setNumThreads(1)
+    canonical.check_size(*arguments.size)
     config = SampleConfig(
         *arguments.size, arguments.focal_px, arguments.collages, arguments.shard_size, arguments.everyday
     )
     for number in range(arguments.first, arguments.first + arguments.shards):
         folder = arguments.out / f"shard_{number:05d}"
         if folder.exists():
+            check_kept(folder, config)
             continue
         rng = np.random.default_rng((arguments.seed, number))
+        empty = [root for root in arguments.keyframes if not any(root.glob("*.npz"))]
+        if empty:
+            raise ConfigurationError(
+                f"{', '.join(map(str, empty))}: no key frames there (*.npz); correct --keyframes, or wait for those of "
+                "`python -m training keyframes`"
+            )
         rooms = sorted(path for root in arguments.keyframes for path in root.glob("*.npz"))
         photographs = sorted(path for root in arguments.photos for path in root.glob("*.*"))
         check_sources(rooms, photographs, config)

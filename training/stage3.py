@@ -23,7 +23,7 @@ from training.learn.configuration import TrainingConfig, learning_rate
 from training.learn.losses import Labels, compress, solve_at_truth, velocity_loss
 from training.learn.real_frames import RealBatch, RealFrames
 from training.learn.run import Run
-from training.learn.weights import load_network
+from training.learn.weights import load_network, read_checkpoint
 from training.network import FlowDepthNetwork, NetworkConfig
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
@@ -55,7 +55,7 @@ def start_run(folder: Path, config: TrainingConfig, checkpoint: Path, focal_px: 
     Velocity judges the last look alone, so the features learn from that one too, or they would not learn at all.
     """
     config = replace(config, looks_teach_features=True)
-    network = NetworkConfig(**torch.load(checkpoint, map_location="cpu", weights_only=True)["network"])
+    network = NetworkConfig(**read_checkpoint(checkpoint)["network"])
     state = Run(folder, config, network, compute_device(), focal_px)
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
@@ -127,6 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     state = start_run(arguments.run, config, arguments.start_from, arguments.focal_px)
+    if state.over():
+        return 0
     start = load_network(arguments.start_from, arguments.focal_px).to(state.device)
     frames = RealFrames(arguments.sequences, tuple(arguments.size), arguments.focal_px, arguments.exposure)
     end = time.monotonic() + 60 * arguments.minutes

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from blur_imu_ros.errors import ConfigurationError
+from training import canonical
 from training.learn.batches import Batch, Shards, draw_batch, prefetch
 from training.learn.compute import compute_device, mixed_precision
 from training.learn.configuration import TrainingConfig, add_fields, learning_rate
@@ -103,12 +104,18 @@ def run(arguments: argparse.Namespace) -> int:
         )
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     shards = Shards(arguments.samples)
+    held_out = Shards(arguments.validation)
+    crops = {(min(config.crop[0], height), min(config.crop[1], width)) for height, width in shards.sizes()}
+    for height, width in sorted(crops.union(held_out.sizes())):
+        canonical.check_size(width, height)
     network = NetworkConfig(looks=arguments.looks)
     state = Run(arguments.run, config, network, compute_device(), shards.canonical_px)
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     elif arguments.start_from:
         state.start_from(arguments.start_from)
+    if state.over():
+        return 0
     model: nn.Module = state.model
     if arguments.compile:
         # A graph per size of the images, not one for any size.
@@ -116,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     if world > 1:
         torch.distributed.init_process_group()
         model = nn.parallel.DistributedDataParallel(model)
-    train(state, model, shards, Shards(arguments.validation), arguments, rank)
+    train(state, model, shards, held_out, arguments, rank)
     return 0
 
 
@@ -143,7 +150,9 @@ def train(
         with_velocity = state.step >= config.velocity_from * config.steps
         losses = train_step(state, model, batch, learning_rate(config, state.step), with_velocity)
         for name, value in losses.items():
-            means[name] = 0.99 * means.get(name, value.item()) + 0.01 * value.item()
+            # A step that had no finite loss was not taken (Run.descend), and would stay in the mean for ever.
+            if math.isfinite(found := value.item()):
+                means[name] = 0.99 * means.get(name, found) + 0.01 * found
         minutes = (time.monotonic() - began) / 60
         over = _anywhere(state.step >= config.steps or minutes >= arguments.minutes, state.device)
         due = state.step % arguments.every == 0

@@ -69,6 +69,9 @@ def answer(
         return Answers(np.zeros((len(sequence.frames), 6)))
     try:
         trajectories, seconds = _trajectories(sequence, method, cache, progress)
+    except ModuleNotFoundError as error:
+        reason = f"needs the Python package {error.name}: pip install 'blur_imu_ros[benchmark]'"
+        return Answers(np.full((len(sequence.frames), 6), np.nan), failure=reason)
     except (BlurImuError, ImportError, RuntimeError, OSError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Answers(np.full((len(sequence.frames), 6), np.nan), failure=reason)

@@ -9,6 +9,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from ..errors import SequenceError
 from ..sequence import Sequence
 from .trajectory import Trajectory, read_tum, write_tum
 
@@ -28,12 +29,13 @@ class TrajectoryCache:
         self.folder = folder
 
     def find(self, sequence: Sequence, method: str) -> tuple[list[Trajectory], float] | None:
-        """Trajectories and the seconds they took, None where they are not kept."""
+        """Trajectories and the seconds they took, None where they are not kept, or not whole any more."""
         entry = self._entry(sequence, method)
-        if not (entry / "done.json").is_file():
+        try:
+            done = json.loads((entry / "done.json").read_text(encoding="utf-8"))
+            return [read_tum(entry / name) for name in done["trajectories"]], float(done["seconds"])
+        except (OSError, ValueError, KeyError, TypeError, SequenceError):
             return None
-        done = json.loads((entry / "done.json").read_text(encoding="utf-8"))
-        return [read_tum(entry / name) for name in done["trajectories"]], float(done["seconds"])
 
     def keep(self, sequence: Sequence, method: str, trajectories: list[Trajectory], seconds: float) -> None:
         """Keep trajectories, whole or not at all."""

@@ -20,10 +20,15 @@ img { max-width: 100%; }
 """
 
 
-def write_html(path: Path, title: str, about: str, tables: dict[str, str], drawings: list[Drawing]) -> None:
-    """Write Markdown tables by their title, and drawings, under a heading and a paragraph."""
+def write_html(
+    path: Path, title: str, about: str, tables: dict[str, str], failures: str, drawings: list[Drawing]
+) -> None:
+    """Write Markdown tables by their title, a list of failures, and drawings, under a heading and a paragraph."""
     body = [f"<h1>{escape(title)}</h1>", f"<p>{_inline(about)}</p>"]
     body += [f"<h2>{escape(name)}</h2>\n{_table(table)}" for name, table in tables.items()]
+    if failures:
+        items = "".join(f"<li>{_inline(line.removeprefix('- '))}</li>" for line in failures.split("\n"))
+        body.append(f"<h2>Failures</h2>\n<ul>{items}</ul>")
     body += [f"<h2>{escape(drawing.caption)}</h2>\n{_image(drawing)}" for drawing in drawings]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     path.write_text(

@@ -6,6 +6,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -107,7 +108,7 @@ def _present() -> list[Provider]:
 def _published() -> Path | None:
     try:
         return published_model()
-    except BlurImuError as error:
+    except (BlurImuError, OSError, subprocess.TimeoutExpired) as error:
         print(f"not compared: {error}", file=sys.stderr)
         return None
 

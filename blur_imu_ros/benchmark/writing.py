@@ -72,9 +72,10 @@ def write_outputs(
         args.plots.mkdir(exist_ok=True)
         for drawing in drawings:
             drawing.figure.savefig(args.plots / drawing.file, dpi=80)
+    failures = failure_list(result["pooled"])
     if args.markdown:
         parts = [about, *(f"### {title}\n\n{table}" for title, table in tables.items())]
-        if failures := failure_list(result["pooled"]):
+        if failures:
             parts.append(f"Failures:\n\n{failures}")
         if args.plots:
             folder = Path(os.path.relpath(args.plots, args.markdown.resolve().parent)).as_posix()
@@ -83,4 +84,4 @@ def write_outputs(
             ]
         write_section(args.markdown, "accuracy", "\n\n".join(parts))
     if args.html:
-        write_html(args.html, TITLE, about, tables, drawings)
+        write_html(args.html, TITLE, about, tables, failures, drawings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blur_imu_ros.errors import ConfigurationError
+from blur_imu_ros.errors import ConfigurationError, first_line
 from training.canonical import STRIDE
 from training.learn.losses import Labels, make_labels
 
@@ -56,13 +57,21 @@ class Shards:
         self.refresh()
 
     def refresh(self) -> None:
+        """Take in the shards written since; one that is not whole, as while it is copied here, waits for the next time."""
         found = sorted(path for folder in self.folders for path in folder.glob("shard_*"))
+        arrays = dict(self.arrays)
         for path in found:
-            if path not in self.arrays:
-                self.arrays[path] = tuple(
+            if path in arrays:
+                continue
+            try:
+                arrays[path] = tuple(
                     np.load(path / f"{name}.npy", mmap_mode="r")
                     for name in ("images", "inverse_depth", "records")
                 )
+            except (OSError, ValueError, EOFError) as error:
+                print(f"{path} is left out, since it is not whole: {first_line(error)}", file=sys.stderr)
+        # In one step: the thread that draws (prefetch) goes through the shards meanwhile.
+        self.arrays = arrays
         if not self.arrays:
             raise ConfigurationError(
                 f"no shard_* below {', '.join(map(str, self.folders))}: run `python -m training samples`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from blur_imu_ros.canonical_view import CanonicalView
-from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.errors import ExposureError, SequenceError
+from blur_imu_ros.exposure_field import fits_between_frames
 from blur_imu_ros.sequence import Sequence, read_image
 from training import canonical
 from training.learn.batches import MIRROR_X
@@ -46,10 +48,17 @@ class RealFrames:
         canonical_px: float = canonical.FOCAL_PX,
         exposure_s: float | None = None,
     ) -> None:
+        if exposure_s is not None and not exposure_s > 0:
+            raise ExposureError(f"--exposure {exposure_s:g}: write positive seconds")
         self.canonical_px = canonical_px
         self.items: list[tuple[Path, np.ndarray, CanonicalView]] = []
         for folder in folders:
             sequence = Sequence.load(folder)
+            interval_s = sequence.frame_interval_s or math.inf
+            if exposure_s is not None and not fits_between_frames(exposure_s, interval_s):
+                raise ExposureError(
+                    f"--exposure {exposure_s:g} is longer than the {interval_s:g} s between the frames of {folder}; write seconds"
+                )
             view = CanonicalView(sequence.camera, *size, self.canonical_px)
             for frame, truth in zip(sequence.frames, sequence.truth, strict=True):
                 exposure = frame.exposure_s or exposure_s

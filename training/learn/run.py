@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.learn.configuration import TrainingConfig
 from training.learn.layers import Learning, hold
-from training.learn.weights import averaged_weights
+from training.learn.weights import averaged_weights, read_checkpoint
 from training.network import FlowDepthNetwork, NetworkConfig
 
 # Where a network may have more layers than the one it starts from.
 GROWN = "stages."
+# A run's file in its folder.
+CHECKPOINT = "last.pt"
 
 
 def follow(average: AveragedModel, model: nn.Module) -> None:
@@ -75,14 +80,31 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "last.pt"
+        return self.folder / CHECKPOINT
+
+    def over(self) -> bool:
+        """Whether all steps have been taken, before this start; says so."""
+        over = self.step >= self.config.steps
+        if over:
+            print(
+                f"{self.checkpoint} has taken {self.step} steps, all of the {self.config.steps} asked for: give more --steps, or "
+                "another --run to begin anew"
+            )
+        return over
+
+    def _meaning(self) -> dict[str, Any]:
+        """What of the run decides what its weights mean, as a checkpoint has it."""
+        return {
+            "network": asdict(self.network),
+            "canonical_px": self.canonical_px,
+            "learns": self.config.learns.value,
+        }
 
     def save(self) -> None:
         """Write everything needed to go on, whole or not at all."""
         state = {
             "step": self.step,
-            "network": asdict(self.network),
-            "canonical_px": self.canonical_px,
+            **self._meaning(),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -92,8 +114,21 @@ class Run:
         os.replace(temporary, self.checkpoint)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of this run."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        """Go on from a checkpoint of this run. Raises ConfigurationError where it was begun with other words that decide what
+        its weights mean."""
+        state = read_checkpoint(path, self.device)
+        begun = state | {"network": asdict(NetworkConfig(**state["network"]))}
+        for name, now in self._meaning().items():
+            then = begun.get(name, now)
+            if then != now and not (name == "canonical_px" and math.isclose(then, now, rel_tol=1e-4)):
+                raise ConfigurationError(
+                    f"{self.folder} was begun with {name} {then}, not {now}: start it again with the same words, or give another "
+                    f"--run, and --start-from {path} to begin with its weights"
+                )
+        if "optimiser" not in state:
+            raise ConfigurationError(
+                f"{path} holds weights alone: give it as --start-from, and another --run"
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -106,7 +141,7 @@ class Run:
         adding nothing to what passes them; looks that only it has, as the last one of those that learnt. Looks that it
         lacks are left out.
         """
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = read_checkpoint(path, self.device)
         weights = averaged_weights(state, self.canonical_px)
         learnt = NetworkConfig(**state["network"]).looks - 1
         for key in [key for key in weights if key.startswith(f"further_looks.{learnt - 1}.")]:

@@ -27,12 +27,27 @@ def averaged_weights(state: dict, focal_px: float | None = None) -> dict[str, Te
     return average | {bias: average[bias] + nearer}
 
 
+def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict:
+    """What a run's checkpoint, or a file of `export --weights`, holds. Raises ConfigurationError for any other file."""
+    if not path.is_file():
+        raise ConfigurationError(
+            f"checkpoint {path} does not exist; give RUN/last.pt, or one of training/checkpoints"
+        )
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise ConfigurationError(f"checkpoint {path} is damaged or none of `python -m training`") from error
+    if not isinstance(state, dict) or not {"network", "average"} <= state.keys():
+        raise ConfigurationError(f"checkpoint {path} is none of `python -m training`; give RUN/last.pt")
+    return state
+
+
 def load_network(
     checkpoint: Path, focal_px: float | None = None, looks: int | None = None
 ) -> FlowDepthNetwork:
     """The averaged network of a checkpoint, in evaluation mode with its batch norms folded into the convolutions; for views of
     `focal_px`, None for those it learnt from; looking so many times, at most as often as it did then (None)."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     config = NetworkConfig(**state["network"])
     network = FlowDepthNetwork(config)
     network.load_state_dict(averaged_weights(state, focal_px))
@@ -56,7 +71,7 @@ def round_weights(network: nn.Module) -> None:
 
 def write_weights(checkpoint: Path, path: Path) -> None:
     """The averaged weights of a checkpoint in half precision: small enough to keep, and what `train --start-from` takes."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     average = {
         key: value.half() if value.is_floating_point() else value for key, value in state["average"].items()
     }
