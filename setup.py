@@ -39,10 +39,18 @@ setup(
     ],
     zip_safe=True,
     # Headless OpenCV: nothing here opens a window, and the full wheel needs libGL and GLib from the system.
-    install_requires=["numpy", "opencv-python-headless", "PyYAML", "rosbags", "matplotlib", "tqdm"],
+    # The least are those of Ubuntu 22.04 (Humble), and the first rosbags and ONNX Runtime that do.
+    install_requires=[
+        "numpy>=1.21",
+        "opencv-python-headless>=4.5.4",
+        "PyYAML>=5.4",
+        "rosbags>=0.10.9",
+        "matplotlib>=3.5",
+        "tqdm>=4.57",
+    ],
     extras_require={
         # cpu and gpu exclude each other: both wheels install the module `onnxruntime`.
-        "cpu": ["onnxruntime"],
+        "cpu": ["onnxruntime>=1.12"],
         "gpu": ["onnxruntime-gpu[cuda,cudnn]"],
         "benchmark": ["pycolmap"],
         "convert": ["torch", "onnx", "onnxscript", "safetensors"],

@@ -62,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except BlurImuError as error:
         return _fail(str(error))
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         package = (error.name or "").split(".")[0]
         if package in ("", "blur_imu_ros"):
             raise
+        if not isinstance(error, ModuleNotFoundError):
+            return _fail(f"{arguments[0]} needs a newer {package}: pip install --upgrade {package} ({error})")
         return _fail(
             f"{arguments[0]} needs the Python package {package}: {INSTALL.get(package, f'pip install {package}')}"
         )

@@ -39,6 +39,12 @@ class BlurImuNode(LifecycleNode):
     """Virtual IMU from a camera's blur, as a managed node."""
 
     def __init__(self) -> None:
+        # First: rclpy since Kilted destroys a node that was refused, too.
+        self._network: FlowDepthNetwork | None = None
+        self._estimator: BlurImuEstimator | None = None
+        self._outputs: Outputs | None = None
+        self._pipeline: Pipeline | None = None
+        self._closed: Pipeline | None = None
         super().__init__("blur_imu")
         self._answer_refused_transitions()
         parameters.declare(self)
@@ -46,11 +52,6 @@ class BlurImuNode(LifecycleNode):
         for name in parameters.unknown_names(self):
             self.get_logger().warn(f"parameter '{name}' is unknown and ignored; check its spelling")
         self._health = Health()
-        self._network: FlowDepthNetwork | None = None
-        self._estimator: BlurImuEstimator | None = None
-        self._outputs: Outputs | None = None
-        self._pipeline: Pipeline | None = None
-        self._closed: Pipeline | None = None
         self._failure = ""
         self._starting = self._settings.autostart
         self._ended = False

@@ -85,7 +85,7 @@ def draw_rates(
         _fit_height(
             axes, column, None if known is None else (known[:, i] if i < 3 else np.linalg.norm(known, axis=1))
         )
-    rows[0].legend(loc="upper right", ncols=3, fontsize="small")
+    rows[0].legend(loc="upper right", ncol=3, fontsize="small")
     rows[0].set_title(f"{title}, camera optical frame")
     rows[3].set_ylim(bottom=0)
     rows[3].set_ylabel(f"length [{unit}]")

@@ -2,11 +2,15 @@
 
 With it a recording of any motion can be made without rendering, and the whole path be tested against the truth.
 """
+# ruff: noqa: E402  what uses it needs onnx
 
 from pathlib import Path
 
 import numpy as np
-import onnx
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="the extra [test] is not installed")
+
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import METADATA
 

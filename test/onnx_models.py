@@ -1,10 +1,14 @@
 """Tiny ONNX networks that obey the model contract (or break it in one chosen way), made without torch."""
+# ruff: noqa: E402  what uses them needs onnx
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnx
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="the extra [test] is not installed")
+
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 METADATA = {

@@ -4,11 +4,12 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import yaml
 
 torch = pytest.importorskip("torch", reason="requirements/training.txt is not installed")
+
+import onnx
 
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.network import FlowDepthNetwork as DeployedNetwork

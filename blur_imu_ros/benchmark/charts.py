@@ -83,7 +83,7 @@ def series(name: str, methods: list[MethodFrames]) -> Figure:
             panel.set_ylabel(f"{AXES[row]} [{unit}]")
         axes[0][column].set_title(f"{name}: {title}")
         axes[2][column].set_xlabel("time [s]")
-    axes[0][0].legend(loc="upper right", fontsize="x-small", ncols=2)
+    axes[0][0].legend(loc="upper right", fontsize="x-small", ncol=2)
     return figure
 
 
@@ -128,7 +128,7 @@ def reliability(names: list[str], entries: list[list[MethodFrames]]) -> Figure:
             ylim=(0, 1),
         )
     axes[0].set_ylabel("share of frames inside")
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize="x-small", loc="outside right center")
+    axes[-1].legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

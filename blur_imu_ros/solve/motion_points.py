@@ -45,13 +45,13 @@ class MotionPoints:
         return self.q.size
 
     def first(self, count: int) -> "MotionPoints":
-        """A random sample of the points, without copying."""
+        """A random sample of the points."""
         return MotionPoints(
             self.q[:count],
             self.flow[:count],
             self.noise_on_flow,
-            self.rows[:, :count],
-            self.depth_rows[:, :count],
+            np.ascontiguousarray(self.rows[:, :count]),
+            np.ascontiguousarray(self.depth_rows[:, :count]),
             self.sigma[:count],
             self.grid_count,
         )
