@@ -9,11 +9,14 @@ from .camera import CameraModel
 from .distortion import fold_radius, radial_profile
 from .errors import CameraError, ImageError
 
-# A mean grey beside the picture looks to the network like the padding at its own border: no strong edge.
-FILL = (114, 114, 114)
+# Where a lens folds over there is nothing to read.
+FILL = 114
 MIN_VALID_SHARE = 0.1
+# A picture beside the optical axis fills the view on its shorter side too, unless that side is shorter than this share of the
+# mean of both: a longer focal length costs more than an empty strip.
+_SHORTER_SIDE = 0.8
 _BAND = 32  # rows that are traced at once
-_OUTSIDE = -4.0  # a map coordinate that reads nothing but fill
+_OUTSIDE = -4.0  # a map coordinate that is outside of every picture
 
 
 class CanonicalView:
@@ -61,7 +64,10 @@ class CanonicalView:
         if across > 1 or down > 1:
             whole = image[: rows * down, : columns * across]
             image = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        view = cv2.remap(image, *self._maps, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, FILL)
+        # The picture's own edge goes on beside it: an edge against grey is sharp whatever the blur, and is read as rest.
+        view = cv2.remap(image, *self._maps, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+        if self._unreadable is not None:
+            view[self._unreadable] = FILL
         return view if view.ndim == 3 else cv2.cvtColor(view, cv2.COLOR_GRAY2RGB)
 
     def valid_on_grid(self, stride: int) -> np.ndarray:
@@ -76,7 +82,7 @@ class CanonicalView:
         return float(self.valid.mean())
 
     def _filling_focal(self) -> float:
-        """Shortest focal length at which the camera's whole field, axis by axis, is as wide as the view."""
+        """Shortest focal length at which the camera's field, axis by axis, is as wide as the view."""
         camera = self.camera
         edges = np.array([[-0.5, -0.5], [camera.width - 0.5, camera.height - 0.5]])
         plane = (edges - camera.matrix[:2, 2]) / np.diag(camera.matrix)[:2]
@@ -84,8 +90,10 @@ class CanonicalView:
         # fisheye lenses.
         radius = np.tan(np.linspace(0, min(np.arctan(self._fold), np.radians(89)), 4096))
         profile = np.maximum.accumulate(radial_profile(camera.model, camera.distortion, radius))
-        undistorted = np.sign(plane) * np.interp(np.abs(plane), profile, radius)
-        return float(((self.width, self.height) / np.maximum(np.diff(undistorted, axis=0)[0], 1e-9)).max())
+        # How far the picture reaches from the optical axis to the left and up, to the right and down.
+        near, far = [[-1.0], [1.0]] * np.sign(plane) * np.interp(np.abs(plane), profile, radius)
+        field = np.maximum(2 * np.minimum(near, far), _SHORTER_SIDE * (near + far))
+        return float(((self.width, self.height) / np.maximum(field, 1e-9)).max())
 
     def _build(self) -> None:
         """Fixed-point maps into the box-filtered image, and the mask of pixels that lie inside the picture."""
@@ -108,6 +116,7 @@ class CanonicalView:
         x, y = np.where(readable, np.clip(shrunk, _OUTSIDE, 32000), np.float32(_OUTSIDE))
         whole, parts = cv2.convertMaps(x, y, cv2.CV_16SC2)
         self._maps = whole, parts
+        self._unreadable = None if readable.all() else ~readable.all(axis=0)
 
     def _trace(self) -> tuple[np.ndarray, np.ndarray]:
         """Source pixels float32 [2, H, W] of all view pixels, and bool [H, W]: inside the lens's fold.

@@ -163,6 +163,31 @@ def test_wide_camera_is_viewed_at_the_canonical_focal_length():
     assert view.valid.all()
 
 
+def test_a_picture_beside_the_axis_fills_the_view_where_little_is_lost():
+    middle, beside, far = (
+        CanonicalView(camera(focal=(1000.0, 1000.0), offset=(across, 0.0)), WIDTH, HEIGHT, FOCAL)
+        for across in (0, 0.06, 0.25)
+    )
+    assert beside.valid_share > 0.98
+    assert middle.focal_px < beside.focal_px < 1.15 * middle.focal_px
+    # Far from it a strip stays empty, and the view is not made narrower any more.
+    assert far.focal_px == pytest.approx(middle.focal_px / 0.8, rel=0.02)
+    assert far.valid_share < 0.9
+
+
+def test_beside_the_picture_its_edge_goes_on():
+    """An edge against grey would be sharp whatever the blur."""
+    view = CanonicalView(camera(offset=(0.25, 0.0)), WIDTH, HEIGHT, FOCAL)
+    image = np.random.default_rng(0).integers(0, 255, (480, 640), np.uint8)
+    seen = view.warp(cv2.GaussianBlur(image, (0, 0), 4))[..., 0].astype(int)
+    outside = ~view.valid[HEIGHT // 2]
+    assert 0 < outside.sum() < WIDTH / 2
+    row = seen[HEIGHT // 2]
+    assert np.ptp(row[outside]) <= 1
+    edge = np.flatnonzero(np.diff(outside))[0]
+    assert abs(row[edge] - row[edge + 1]) < 10
+
+
 def test_valid_on_grid_needs_every_pixel_of_a_cell():
     view = CanonicalView(camera(offset=(0.15, 0.0)), WIDTH, HEIGHT, FOCAL)
     grid = view.valid_on_grid(8)
