@@ -78,9 +78,9 @@ def test_axis_ratio_is_empty_where_the_truth_hardly_moves() -> None:
 
 
 def test_the_sign_follows_rotation_and_at_standstill_translation() -> None:
-    truth = np.array([[1.0, 0, 0, 0, 0, -1], [0.01, 0, 0, 0, 0, 1], [np.nan] * 6])
-    twist = np.array([[2.0, 0, 0, 0, 0, 9], [1.0, 0, 0, 0, 0, -1], [1.0] * 6])
-    np.testing.assert_array_equal(true_sign(twist, truth), [1, -1, np.nan])
+    truth = np.array([[1.0, 0, 0, 0, 0, -1], [0.01, 0, 0, 0, 0, 1], [np.nan] * 6, [1.0] * 6])
+    twist = np.array([[2.0, 0, 0, 0, 0, 9], [1.0, 0, 0, 0, 0, -1], [1.0] * 6, [0.0] * 6])
+    np.testing.assert_array_equal(true_sign(twist, truth), [1, -1, np.nan, np.nan])
 
 
 def test_sign_accuracy_counts_blurred_frames_only() -> None:

@@ -119,3 +119,19 @@ def test_a_run_that_is_over_takes_no_further_step(tmp_path: Path, capsys: pytest
     assert training.main(["train", *map(str, words)]) == 0
     assert "3 steps" in capsys.readouterr().out
     assert state.checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"steps": 0}, "--steps 0"),
+        ({"batch": 0}, "--batch 0"),
+        ({"warm_up": 0}, "--warm-up 0"),
+        ({"blurred_share": 0.0}, "--blurred-share 0"),
+        ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"seed": -1}, "--seed"),
+    ],
+)
+def test_what_no_run_can_be_told_is_refused(wrong: dict, words: str):
+    with pytest.raises(ConfigurationError, match=words):
+        TrainingConfig(**wrong)

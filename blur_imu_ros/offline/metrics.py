@@ -53,7 +53,7 @@ class EvaluatedFrames:
 
 
 def true_sign(twist: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The factor +1 or -1 [n] that turns each twist towards the truth, NaN where that is not known.
+    """The factor +1 or -1 [n] that turns each twist towards the truth, NaN where that is not known or the twist is none.
 
     It makes w.w_true > 0, or v.v_true where the true rotation stands still.
     """
@@ -61,7 +61,7 @@ def true_sign(twist: np.ndarray, truth: np.ndarray) -> np.ndarray:
     linear = np.einsum("ni,ni->n", twist[:, 3:], truth[:, 3:])
     turning = np.linalg.norm(truth[:, :3], axis=1) >= STANDSTILL_RAD_S
     product = np.where(turning | np.isnan(linear), angular, linear)
-    return np.where(np.isnan(product), np.nan, np.where(product < 0, -1.0, 1.0))
+    return np.where(np.isnan(product) | (product == 0), np.nan, np.where(product < 0, -1.0, 1.0))
 
 
 def rmse(error: np.ndarray) -> np.ndarray:

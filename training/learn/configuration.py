@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from blur_imu_ros.errors import ConfigurationError
 from training import canonical
 from training.learn.layers import Learning
 
@@ -55,6 +56,15 @@ class TrainingConfig:
     warm_up: int = 300
     weight_decay: float = 1e-3
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "warm_up"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+        if not 0 < self.blurred_share <= 1:
+            raise ConfigurationError(f"--blurred-share {self.blurred_share:g}: give more than 0, at most 1")
+        if not self.learning_rate > 0 or self.seed < 0:
+            raise ConfigurationError("--learning-rate is positive, and --seed 0 or more")
 
 
 def learning_rate(config: TrainingConfig, step: int, progress: float | None = None) -> float:
