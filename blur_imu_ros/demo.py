@@ -55,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     # An interrupt unwinds through the blocks that end the two processes.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a hang-up is to be ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     comparison = Comparison(sequence)
     with Child(_node_command(model), args.output / "node.log") as node:
         _measure(comparison, node, args.output / "player.log")

@@ -61,7 +61,10 @@ def test_demo_prints_a_table_and_a_summary_and_draws(recording: Path, model: Pat
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_ended_demo_leaves_no_process(recording: Path, model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_ended_demo_leaves_no_process(
+    recording: Path, model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     process = subprocess.Popen(
         demo(recording, model, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -70,7 +73,7 @@ def test_an_ended_demo_leaves_no_process(recording: Path, model: Path, tmp_path:
     while not children and time.monotonic() < deadline:
         children = psutil.Process(process.pid).children(recursive=True)
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     process.wait(30)
     assert children
     assert [child for child in children if child.is_running()] == []

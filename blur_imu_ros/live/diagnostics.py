@@ -60,7 +60,7 @@ _ERRORS = {
 
 # What to do where frame after frame is dropped for such a cause.
 _ADVICE = {
-    DropCause.LATE: "the driver must give every image a stamp of its own",
+    DropCause.LATE: "every image needs a later stamp than the one before it; of a recording that loops, lower time_jump_s",
     DropCause.STALE: "this computer is too slow: the small model, a GPU, or raise stale_after_s",
     DropCause.SUPERSEDED: "this computer is too slow: the small model, a GPU, or fewer or smaller images",
     DropCause.ILL_CONDITIONED: "raise max_condition",
