@@ -74,7 +74,7 @@ class ExposureField:
 
     def read(self, message: Any) -> float | None:
         """Return the exposure in seconds, None where the message does not carry the key. Raises ExposureError."""
-        if self._in_diagnostics(message):
+        if self.in_diagnostics(message):
             text = next(iter(self._stated(message).values()), None)
         else:
             text = self._follow(message)
@@ -92,9 +92,10 @@ class ExposureField:
 
     def stated_by(self, message: Any) -> set[str]:
         """Names of the diagnostic statuses that state this exposure; empty for other messages, and where one was chosen."""
-        return set() if self.source or not self._in_diagnostics(message) else set(self._stated(message))
+        return set() if self.source or not self.in_diagnostics(message) else set(self._stated(message))
 
-    def _in_diagnostics(self, message: Any) -> bool:
+    def in_diagnostics(self, message: Any) -> bool:
+        """Whether a message, or a class of such, is of diagnostics: a topic shared by many, where those with the key count."""
         return hasattr(message, "status") and self.path in ("", "status")
 
     def _stated(self, message: Any) -> dict[str, str]:

@@ -46,7 +46,10 @@ def test_images_without_answers_are_warned_of_with_their_cause():
         health.dropped(DropCause.LATE if index else DropCause.STALE, 10.1 + index / 10)
     level, message = health.verdict(12.1, 0.5, 9.0)
     assert level is Level.WARN
-    assert "no answer for 2.0 s, 19 times: stamp not after the last one; every image needs a later stamp" in message
+    assert (
+        "no answer for 2.0 s, 19 times: stamp not after the last one; every image needs a later stamp"
+        in message
+    )
     health.answered(12.2, 12.1, 0.1, 0.9, False)
     health.dropped(DropCause.SUPERSEDED, 12.2)
     assert health.verdict(12.3, 0.5, 9.0) == (Level.OK, "running")

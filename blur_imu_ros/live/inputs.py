@@ -62,7 +62,8 @@ class Inputs:
             qos.depth = EXPOSURE_DEPTH
             kind, layout = message_class(settings.exposure_type), settings.exposure_layout()
             subscriber = self._subscribe(kind, "exposure", qos, raw=True)
-            messages = KeyedMessages(subscriber, kind, layout.key, lambda: _take(subscriber.sub))
+            key = layout.key if layout.in_diagnostics(kind) else ""
+            messages = KeyedMessages(subscriber, kind, key, lambda: _take(subscriber.sub))
             self.exposures = ExposureTopic(messages, layout, on_exposure_error)
         camera_info = self._subscribe(CameraInfo, "camera_info")
         for callback in on_camera_info:
