@@ -19,6 +19,7 @@ from blur_imu_ros.motion_field import double_angle, grid_points, interaction_mat
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.options import EstimatorOptions, UndecidedSign
 from blur_imu_ros.rigid_motion import displacement
+from blur_imu_ros.solve.camera_solver import CameraSolver
 from blur_imu_ros.velocity import SolverOptions
 
 EXPOSURE_S = 0.01
@@ -186,7 +187,9 @@ def test_a_network_that_fails_on_noise_still_answers_frames(monkeypatch: pytest.
 def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
     narrow = CameraModel(WIDTH, HEIGHT, np.array([[520, 0, 159.5], [0, 520, 119.5], [0, 0, 1.0]]))
     network = Oracle(TWIST)
-    estimator = BlurImuEstimator(network)
+    # What little a narrow view tells would be drawn towards a prior.
+    solver = SolverOptions(prior_angular_rad_s=np.inf, prior_linear_m_s=np.inf)
+    estimator = BlurImuEstimator(network, EstimatorOptions(solver=solver))
     network.seen_focal_px = 520.0
     # What the network takes for 1/0.35 m through its canonical lens is twice as far through this one.
     network.seen_inverse_depth = network.inverse_depth / 2
@@ -195,6 +198,22 @@ def test_a_narrower_camera_zooms_and_its_depth_is_scaled() -> None:
     assert estimator.solver is not None
     assert estimator.solver.view.focal_px == pytest.approx(520)
     np.testing.assert_allclose(sign * estimate.twist, TWIST, rtol=0.03, atol=0.03)
+
+
+def test_a_view_of_a_quarter_of_the_scene_tells_a_quarter() -> None:
+    """Twice the focal length shows a quarter of the surfaces, of each of which the points err alike."""
+    network = Oracle(TWIST)
+    spec = replace(network.spec, depth_scale_sigma=0.0)
+    solver = SolverOptions(prior_angular_rad_s=np.inf, prior_linear_m_s=np.inf, exposure_relative_sigma=0.0)
+    options = EstimatorOptions(solver=solver)
+    narrow = CameraModel(
+        WIDTH, HEIGHT, CAMERA.matrix * [[2], [2], [1]] - [[0, 0, 159.5], [0, 0, 119.5], [0, 0, 0]]
+    )
+    whole, part = (CameraSolver(camera, spec, options) for camera in (CAMERA, narrow))
+    assert part.view.depth_scale == pytest.approx(2 * whole.view.depth_scale)
+    points = whole.points(network.predict(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
+    one, other = (each.solve(points, EXPOSURE_S, options).covariance for each in (whole, part))
+    np.testing.assert_allclose(other, 4 * one, rtol=1e-3, atol=1e-9)
 
 
 def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:

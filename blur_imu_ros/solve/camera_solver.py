@@ -81,7 +81,8 @@ class CameraSolver:
         """
         spec = self._spec
         calibration = Calibration(
-            spec.independent_fraction,
+            # A view that zooms in shows fewer surfaces, and the points of one err alike: so many fewer err independently.
+            spec.independent_fraction / self.view.depth_scale**2,
             spec.covariance_scale,
             spec.depth_scale_sigma,
             options.min_blur_px_of(spec),
