@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .errors import BlurImuError
+from .errors import BlurImuError, file_fault
 
 
 class Command(NamedTuple):
@@ -72,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{arguments[0]} needs the Python package {package}: {INSTALL.get(package, f'pip install {package}')}"
         )
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}; check the path, its permissions and the space left")
+        return _fail(file_fault(error))
     except KeyboardInterrupt:
         return 130
 

@@ -36,3 +36,9 @@ class ConfigurationError(BlurImuError):
 def first_line(error: Exception) -> str:
     """The first line of what another library's error says, its type where it says nothing: one line is what we quote."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def file_fault(error: OSError) -> str:
+    """What the system says of a file or folder, its path first where that is known, and what to check: on one line."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; check the path, its permissions and the space left"

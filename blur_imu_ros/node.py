@@ -21,7 +21,7 @@ from rclpy.parameter import Parameter
 from .errors import BlurImuError, ConfigurationError
 from .estimator import BlurImuEstimator
 from .live import parameters
-from .live.diagnostics import Health, Level, Report, describe
+from .live.diagnostics import LOG_EVERY_S, Health, Level, Report, describe
 from .live.exposure import message_class
 from .live.outputs import Outputs
 from .live.pipeline import Pipeline
@@ -31,7 +31,6 @@ from .network import FlowDepthNetwork
 
 HOUSEKEEPING_S = 0.1
 REPORT_EVERY_S = 1.0
-JUMP_LOGGED_EVERY_S = 5.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -190,7 +189,7 @@ class BlurImuNode(LifecycleNode):
             self._pipeline.intake.clock_jumped()
             self.get_logger().warn(
                 f"the ROS clock jumped by {step_s:.3f} s: new epoch",
-                throttle_duration_sec=JUMP_LOGGED_EVERY_S,
+                throttle_duration_sec=LOG_EVERY_S,
             )
 
     def _keep_house(self) -> None:

@@ -133,8 +133,7 @@ def _new_folder(path: Path) -> Iterator[None]:
 
 
 def _fitted(recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions) -> float:
-    progress = frame_bar("fitting exposure", recording.frame_count)
-    fit = fit_to_gyro(recording, network, options, progress)
+    fit = fit_to_gyro(recording, network, options, frame_bar("fitting exposure", recording.frame_count))
     if note := limit_note(fit.exposure_s, fit.interval_s):
         print(note, file=sys.stderr)
     if fit.stated:

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-from blur_imu_ros.errors import BlurImuError
+from blur_imu_ros.errors import BlurImuError, file_fault
 
 COMMANDS = {
     "assets": "build the asset pack: furniture, surfaces, photographs",
@@ -47,12 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"training {parsed.command}: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or error
-        print(
-            f"training {parsed.command}: error: {where}{reason}; check the path, its permissions and the space left",
-            file=sys.stderr,
-        )
+        print(f"training {parsed.command}: error: {file_fault(error)}", file=sys.stderr)
         return 2
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BlurImuError, ConfigurationError
+from ..offline.progress import Progress
 from ..sequence import Sequence
 from .cache import TrajectoryCache
 from .trajectory import Trajectory, aligned_velocities, read_tum
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 class Baseline(Enum):
@@ -62,7 +60,7 @@ class External:
 
 
 def answer(
-    sequence: Sequence, method: Baseline | External, cache: TrajectoryCache, progress: Progress
+    sequence: Sequence, method: Baseline | External, cache: TrajectoryCache, progress: Progress[int]
 ) -> Answers:
     """Run one method on a whole sequence; what goes wrong is its failure, not the benchmark's."""
     if method is Baseline.ZERO:
@@ -83,7 +81,7 @@ def answer(
 
 
 def _trajectories(
-    sequence: Sequence, method: Baseline | External, cache: TrajectoryCache, progress: Progress
+    sequence: Sequence, method: Baseline | External, cache: TrajectoryCache, progress: Progress[int]
 ) -> tuple[list[Trajectory], float]:
     if isinstance(method, External):
         return [read_tum(Path(method.path.replace("{sequence}", sequence.name)))], float("nan")

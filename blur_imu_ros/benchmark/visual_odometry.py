@@ -6,7 +6,6 @@ CVPR 2020.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from ..camera import CameraModel
 from ..distortion import DistortionModel
+from ..offline.progress import Progress
 from ..sequence import Sequence, read_image
 from .trajectory import NEIGHBOUR_INTERVALS, Trajectory
 
@@ -24,8 +24,6 @@ MIN_SHARED = 8
 THRESHOLD_PX = 1.0
 ROUND_TRIP_PX = 1.0
 WINDOW_PX, LEVELS = (21, 21), 4
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Step:
     depth_after: np.ndarray
 
 
-def track_sequence(sequence: Sequence, progress: Progress = iter) -> list[Trajectory]:
+def track_sequence(sequence: Sequence, progress: Progress[int] = iter) -> list[Trajectory]:
     """Trajectories of a sequence; a new one, with a scale of its own, begins where frames cannot be connected."""
     stamps_ns = sequence.stamps_ns
     longest_ns = NEIGHBOUR_INTERVALS * float(np.median(np.diff(stamps_ns))) if len(stamps_ns) > 1 else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -18,12 +18,11 @@ from ..options import EstimatorOptions
 from ..sequence import Sequence, read_depth, read_image
 from .exposure_fit import fit_exposure, limit_note
 from .metrics import EvaluatedFrames, true_sign
+from .progress import Progress
 from .sequence_solver import SequenceSolver, Solver
 
 BLOCK_FRAMES = 30
 WARM_UP_FRAMES = 5
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 class Direction(Enum):
@@ -69,7 +68,7 @@ class Measurement:
 
 
 def evaluate_sequence(
-    sequence: Sequence, network: FlowDepthNetwork, options: EvaluationOptions, progress: Progress = iter
+    sequence: Sequence, network: FlowDepthNetwork, options: EvaluationOptions, progress: Progress[int] = iter
 ) -> SequenceEvaluation:
     """Estimate every reported frame of a sequence and put its truth beside it.
 
@@ -103,7 +102,9 @@ def _odd(frames: np.ndarray) -> np.ndarray:
     return frames // BLOCK_FRAMES % 2 == 1
 
 
-def _fit(sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions, progress: Progress) -> float:
+def _fit(
+    sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions, progress: Progress[int]
+) -> float:
     """Fit the exposure on the even blocks; the network runs once per frame, only the solve is repeated."""
     frames = np.arange(len(sequence.frames))
     if not options.fit_exposure:
@@ -135,7 +136,7 @@ def _as_the_node(
     options: EvaluationOptions,
     exposure_s: np.ndarray,
     reported: np.ndarray,
-    progress: Progress,
+    progress: Progress[int],
 ) -> Iterator[tuple[int, Measurement]]:
     """The estimator as the node runs it, frame after frame."""
     estimator = BlurImuEstimator(network, options.estimator)
@@ -165,7 +166,7 @@ def _taken_apart(
     options: EvaluationOptions,
     exposure_s: np.ndarray,
     reported: np.ndarray,
-    progress: Progress,
+    progress: Progress[int],
 ) -> Iterator[tuple[int, Measurement]]:
     """With another sign than the node's (oracle, none), or another solve."""
     earlier = None
@@ -188,7 +189,9 @@ def _taken_apart(
             yield i, Measurement(sign * solved.twist, solved.covariance, probability, latency_ms, prediction)
 
 
-def _in_order(reported: np.ndarray, history: int, progress: Progress) -> Iterator[tuple[int, bool, bool]]:
+def _in_order(
+    reported: np.ndarray, history: int, progress: Progress[int]
+) -> Iterator[tuple[int, bool, bool]]:
     """Reported frames, each run preceded by `history` frames: (frame, whether a run starts, whether reported)."""
     wanted = set(reported.tolist())
     needed = sorted({j for i in wanted for j in range(max(0, i - history), i + 1)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +13,11 @@ from ..options import EstimatorOptions
 from ..recordings.recording import RecordedFrame, Recording
 from .alignment import align
 from .exposure_fit import fit_exposure
+from .progress import Progress
 from .sequence_solver import Prepared, SequenceSolver, Solver
 
 FIT_FRAMES = 400
 FIT_ROUNDS = 2
-
-Progress = Callable[[Iterable[RecordedFrame]], Iterable[RecordedFrame]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,10 @@ class _FitFrames:
 
 
 def fit_to_gyro(
-    recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions, progress: Progress
+    recording: Recording,
+    network: FlowDepthNetwork,
+    options: EstimatorOptions,
+    progress: Progress[RecordedFrame],
 ) -> ExposureFit:
     """The exposure that makes camera and gyro agree, on the frames that state none, or on all where every one does.
 
@@ -77,7 +78,10 @@ def fit_to_gyro(
 
 
 def _prepare(
-    recording: Recording, network: FlowDepthNetwork, options: EstimatorOptions, progress: Progress
+    recording: Recording,
+    network: FlowDepthNetwork,
+    options: EstimatorOptions,
+    progress: Progress[RecordedFrame],
 ) -> _FitFrames:
     """Network outputs of at most FIT_FRAMES frames, evenly spread over the recording."""
     every = -(-recording.frame_count // FIT_FRAMES)

@@ -10,8 +10,11 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
+Progress = Callable[[Iterable[T]], Iterable[T]]
+"""What frames, or their numbers, are iterated through while somebody watches."""
 
-def frame_bar(what: str, total: int | None = None) -> Callable[[Iterable[T]], Iterable[T]]:
+
+def frame_bar(what: str, total: int | None = None) -> Progress[T]:
     """What to iterate frames through, so that the user sees how far it is; `total` where they do not say how many they are."""
 
     def show(frames: Iterable[T]) -> Iterable[T]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..errors import BlurImuError, CameraError, ExposureError, ImageError
@@ -14,10 +13,9 @@ from ..network import FlowDepthNetwork
 from ..options import EstimatorOptions
 from ..recordings.recording import RecordedFrame, Recording
 from ..timing import Admission, Epochs, FrameInterval
+from .progress import Progress
 
 TIME_JUMP_S = 1.0
-
-Progress = Callable[[Iterable[RecordedFrame]], Iterable[RecordedFrame]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ def run_all(
     network: FlowDepthNetwork,
     options: EstimatorOptions,
     exposure_s: float | None,
-    progress: Progress,
+    progress: Progress[RecordedFrame],
 ) -> ReplayRun:
     """Estimate every frame in order as the node would; exposure_s stands in where a frame's own is unknown.
 
