@@ -71,6 +71,7 @@ def sequence(
     exposure_s: float | None = EXPOSURE_S,
     scale: float = 1.0,
     depth: bool = False,
+    step_known: bool = True,
 ) -> Path:
     """Truth is what the network answers, times scale, with the sign of every second frame turned."""
     rng = np.random.default_rng(1)
@@ -79,6 +80,7 @@ def sequence(
     with SequenceWriter(folder, CAMERA, truth_sigma=(0.01, 0.01), image_suffix=".jpg") as writer:
         for i in range(frames):
             twist = scale * MOTION / EXPOSURE_S * (-1) ** i
+            twist[3:] = twist[3:] if step_known else np.nan
             writer.add(10**18 + i * 33_000_000, image, exposure_s=exposure_s, depth_m=depth_m, twist=twist)
     return folder
 
@@ -131,6 +133,15 @@ def test_every_key_and_the_exact_answer_with_the_oracle(tmp_path: Path) -> None:
     np.testing.assert_allclose(entry["angular_zero_rmse"], np.abs(MOTION[:3]) / EXPOSURE_S, rtol=1e-6)
     flow = field(MOTION, inverse_depth())
     assert entry["blur_px"]["p50"] == pytest.approx(np.median(np.linalg.norm(flow, axis=0)), rel=1e-3)
+
+
+def test_a_gyro_alone_tells_of_blur_and_sign_but_not_of_rest(tmp_path: Path) -> None:
+    folder = sequence(tmp_path / "s", step_known=False)
+    (entry,) = evaluate(folder, "--model", network(tmp_path), "--direction", "oracle")["sequences"]
+    turn = field(MOTION * [1, 1, 1, 0, 0, 0], inverse_depth())
+    assert entry["blur_px"]["p50"] == pytest.approx(np.median(np.linalg.norm(turn, axis=0)), rel=1e-3)
+    assert entry["sign_accuracy"] == 1.0
+    assert entry["linear_ratio"] is None
 
 
 def test_without_direction_half_the_signs_are_wrong(tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def test_sharp_frames_are_judged_by_their_own_covariance() -> None:
     assert case["frames"] == 3
     np.testing.assert_allclose(case["within_two_sigma"], [2 / 3, 1, 1])
     np.testing.assert_allclose(case["two_sigma_px"], [0.5] * 3)
+    truth[:, 3:] = np.nan
+    assert sharp_frames(frames(twist, truth, blur_px=np.zeros(4)))["frames"] == 0
 
 
 def test_the_summary_is_strict_json_even_without_any_truth() -> None:

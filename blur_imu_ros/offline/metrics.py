@@ -1,7 +1,8 @@
 """Error measures of virtual IMU estimates against true velocities; pure functions of arrays.
 
 Throughout: [n, 6] twists are (wx, wy, wz, vx, vy, vz) in rad/s and m/s in the camera optical frame, NaN marks what is
-unknown, and blur is in pixels at width 320 (median over the grid of |A p| with true velocity and predicted depth).
+unknown, and blur is in pixels at width 320 (median over the grid of |A p| with true velocity and predicted depth; of the
+rotation alone where the linear velocity is unknown).
 RMSE and ratios follow the paper (arXiv 2503.17358, section 5): nearest truth stamp, no filtering.
 """
 
@@ -142,7 +143,8 @@ def sharp_frames(frames: EvaluatedFrames) -> dict[str, Any]:
     within_two_sigma: share whose error is inside the estimate's own two sigma; two_sigma_px: median of two sigma times
     focal times exposure, that is the rotation the estimate leaves open, in pixels at width 320.
     """
-    sharp = frames.blur_px < SHARP_PX
+    # Without its linear velocity a camera that only translates would pass for one at rest.
+    sharp = (frames.blur_px < SHARP_PX) & np.isfinite(frames.truth).all(axis=1)
     error = np.abs(frames.twist - frames.truth)[sharp, :3]
     known = np.isfinite(error).all(axis=1)
     two_sigma = 2 * np.sqrt(np.diagonal(frames.covariance, axis1=1, axis2=2)[sharp, :3])

@@ -121,9 +121,13 @@ class SequenceSolver:
         return np.where(side < 0, -flow, flow)
 
     def true_blur_px(self, prediction: Prediction, truth: Array, exposure_s: float) -> float:
-        """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320; NaN if unknown."""
+        """Median over the grid of |A p| with true velocity [6] and predicted depth, px at width 320.
+
+        Of the rotation alone where the linear velocity is not known, as by a gyro; NaN where the rotation is not.
+        """
+        known = np.concatenate([truth[:3], np.nan_to_num(truth[3:])])
         matrix = self._interaction_matrix(prediction)[self.camera_solver.seen]
-        length = np.linalg.norm(matrix @ (truth * exposure_s), axis=1)
+        length = np.linalg.norm(matrix @ (known * exposure_s), axis=1)
         return float(np.median(length)) * self.report_scale
 
     def inverse_depth_error(self, prediction: Prediction, depth_m: Array) -> float:
