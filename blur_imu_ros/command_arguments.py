@@ -1,4 +1,4 @@
-"""Arguments that several commands share: the network, what is known of a camera's speed, and files to write."""
+"""Arguments that several commands share: the network, what is known of a camera's motion, and files to write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options for what is known of a camera's speed beforehand: the node's parameters of the same names."""
+    """The options for what is known of a camera's motion beforehand: the node's parameters of the same names."""
     for name, unit, axis in (
         ("prior_angular_rad_s", "RAD_S", "angular"),
         ("prior_linear_m_s", "M_S", "linear"),
@@ -35,11 +35,23 @@ def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
         text = f"usual {axis} speed per axis, sigma of the prior (default {default:g}; inf: no prior)"
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=float, default=default, metavar=unit, help=text)
+    parser.add_argument(
+        "--lever-arm-m",
+        type=float,
+        nargs=3,
+        default=SolverOptions.lever_arm_m,
+        metavar=("X", "Y", "Z"),
+        help="where the camera is, seen from the point that it turns about, in its optical frame (default 0 0 0)",
+    )
 
 
 def chosen_priors(args: argparse.Namespace) -> SolverOptions:
     """The solve with the priors that `add_prior_arguments` asked for. Raises ConfigurationError for those that are none."""
-    return SolverOptions(prior_angular_rad_s=args.prior_angular_rad_s, prior_linear_m_s=args.prior_linear_m_s)
+    return SolverOptions(
+        prior_angular_rad_s=args.prior_angular_rad_s,
+        prior_linear_m_s=args.prior_linear_m_s,
+        lever_arm_m=tuple(args.lever_arm_m),
+    )
 
 
 def open_network(args: argparse.Namespace) -> FlowDepthNetwork:

@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
         )
     priors = chosen_priors(args)
     if priors != SolverOptions() and args.solver != Solver.DEFAULT.value:
-        raise ConfigurationError(f"--solver {args.solver} has no prior: leave --prior-... out, or --solver")
+        raise ConfigurationError(
+            f"--solver {args.solver} has no prior: leave --prior-... and --lever-arm-m out, or --solver"
+        )
     estimator = EstimatorOptions(solver=priors, use_next_frame=args.use_next_frame)
     options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure, estimator)
     network = open_network(args)

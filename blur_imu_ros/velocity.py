@@ -1,8 +1,9 @@
 """Velocity from one blurred image: sign-free robust weighted least squares with covariance and observability.
 
-The steps of the solve, all in solve/: a weak prior (prior.py), a start from the axes of the flow (start.py), Gauss-Newton with
-redescending weights (search.py) that know which way a wrong depth moves the flow (linearise.py), the errors that neighbouring
-points share (shared_errors.py), whether the camera steps at all or turns in place (prior.py again), covariance (covariance.py).
+The steps of the solve, all in solve/: the motion of the point that the camera turns about (lever_arm.py), a weak prior of it
+(prior.py), a start from the axes of the flow (start.py), Gauss-Newton with redescending weights (search.py) that know which way
+a wrong depth moves the flow (linearise.py), the errors that neighbouring points share (shared_errors.py), whether the camera
+steps at all or turns in place (prior.py again), covariance (covariance.py).
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from .errors import ConfigurationError, ExposureError
 from .motion_field import Array
 from .solve.covariance import at_rest, common_mode, condition_number
+from .solve.lever_arm import camera_of_centre
 from .solve.linearise import linearise, squared
 from .solve.motion_points import MotionPoints
 from .solve.prior import Prior, prior_of, weigh_steps
@@ -33,14 +35,16 @@ class SolverOptions:
     """Options of the solve. An infinite prior turns it off and gives plain least squares.
 
     prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis, that of a step at most
-    (see prior.py); exposure_relative_sigma: relative error of the exposure time; border_px: margin of the canonical view left
-    out; max_points: of a larger grid a random sample is used; max_iterations: of the final refinement; tukey: residuals beyond
-    this many scales are rejected; min_residual_scale: the covariance never assumes residuals smaller than this share of the
-    sigmas, since what all points of an image get wrong together leaves no residual.
+    (see prior.py); lever_arm_m: where the camera is, seen from the point that it turns about and that the prior of a step is of,
+    in its optical frame (see lever_arm.py); exposure_relative_sigma: relative error of the exposure time; border_px: margin of
+    the canonical view left out; max_points: of a larger grid a random sample is used; max_iterations: of the final refinement;
+    tukey: residuals beyond this many scales are rejected; min_residual_scale: the covariance never assumes residuals smaller
+    than this share of the sigmas, since what all points of an image get wrong together leaves no residual.
     """
 
     prior_angular_rad_s: float = 10.0
     prior_linear_m_s: float = 0.7
+    lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     exposure_relative_sigma: float = 0.05
     border_px: float = 8.0
     max_points: int = 2240
@@ -54,6 +58,10 @@ class SolverOptions:
                 raise ConfigurationError(
                     f"solver option {name} is {getattr(self, name)}: give a positive number"
                 )
+        if len(self.lever_arm_m) != 3 or not np.isfinite(self.lever_arm_m).all():
+            raise ConfigurationError(
+                f"solver option lever_arm_m is {self.lever_arm_m}: give three finite numbers, in metres"
+            )
         for name in ("exposure_relative_sigma", "border_px", "min_residual_scale"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ConfigurationError(
@@ -86,8 +94,9 @@ class VelocitySolution:
     """A velocity up to one common sign.
 
     twist: [6] (wx wy wz vx vy vz) rad/s, m/s; covariance: [6, 6]; observability: [6] share of each axis' prior variance
-    that the image removed, 0 (all prior) to 1 (all data); condition: see condition_number; residual_px, blur_px: median
-    length of the residual and of the predicted flow over the exposure, both at the likeliest motion of a camera that steps.
+    that the image removed, 0 (all prior) to 1 (all data), v being that of the centre where there is a lever arm; condition: see
+    condition_number; residual_px, blur_px: median length of the residual and of the predicted flow over the exposure, both at
+    the likeliest motion of a camera that steps.
     """
 
     twist: Array
@@ -118,6 +127,9 @@ def solve_velocity(
     """
     if not (np.isfinite(exposure_s) and exposure_s > 0):
         raise ExposureError(f"exposure of {exposure_s} s cannot be used: give a positive time in seconds")
+    to_camera = camera_of_centre(options.lever_arm_m)
+    if any(options.lever_arm_m):
+        points = points.in_terms_of(to_camera)
     fraction = min(1.0, calibration.independent_fraction * points.grid_count / points.count)
     prior = prior_of(
         points,
@@ -136,10 +148,12 @@ def solve_velocity(
     fit = _fit_of(points, motion, shared, fraction, options)
     motion, covariance = weigh_steps(fit.information, motion, prior.precision)
     twist = motion / exposure_s
+    known = _calibrated(covariance, fit.blur_px, prior, calibration) / exposure_s**2 + common_mode(
+        twist, options.exposure_relative_sigma, calibration.depth_scale_sigma
+    )
     return VelocitySolution(
-        twist=twist,
-        covariance=_calibrated(covariance, fit.blur_px, prior, calibration) / exposure_s**2
-        + common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma),
+        twist=to_camera @ twist,
+        covariance=to_camera @ known @ to_camera.T,
         observability=np.clip(1 - np.diag(covariance) * prior.overall, 0.0, 1.0),
         condition=condition_number(fit.information),
         points_used=fit.points_used,

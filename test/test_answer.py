@@ -162,6 +162,7 @@ def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_nam
     numbers = {
         "prior_angular_rad_s": 3.0,
         "prior_linear_m_s": 0.3,
+        "lever_arm_m": (0.1, -0.2, 0.3),
         "exposure_relative_sigma": 0.2,
         "min_blur_px": 2.0,
         "min_sign_probability": 0.9,

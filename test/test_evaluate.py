@@ -254,6 +254,7 @@ def test_a_replay_takes_the_prior_as_well(tmp_path: Path) -> None:
         (["--prior-linear-m-s", "0"], "prior_linear_m_s is 0.0: give a positive number"),
         (["--prior-linear-m-s", "nan"], "prior_linear_m_s is nan: give a positive number"),
         (["--prior-angular-rad-s", "3", "--solver", "published"], "--solver published has no prior"),
+        (["--lever-arm-m", "0", "0", "inf"], "lever_arm_m is (0.0, 0.0, inf): give three finite numbers"),
     ],
 )
 def test_a_prior_that_would_do_nothing_sensible_is_refused(

@@ -422,10 +422,12 @@ def test_parameters_change_at_run_time_where_that_is_safe(rig, start):
     assert rig.set_parameter("exposure_s", EXPOSURE_S) == (True, "")
     assert rig.set_parameter("prior_linear_m_s", 2) == (True, "")
     assert rig.set_parameter("prior_linear_m_s", math.inf) == (True, "")
+    assert rig.set_parameter("lever_arm_m", [0.1, 0.0, 0.3]) == (True, "")
     for name, value, told in (
         ("model", "other.onnx", "unconfigured"),
         ("provider", "cuda", "unconfigured"),
         ("prior_linear_m_s", math.nan, "prior_linear_m_s"),
+        ("lever_arm_m", [0.1, 0.3], "three numbers"),
         ("stamp_reference", "yesterday", "first_row_start"),
         ("debug_rate_hz", 1e6, "debug_rate_hz"),
         ("frame_id", 7, "text"),

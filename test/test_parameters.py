@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 
 import pytest
 import rclpy
@@ -45,13 +46,15 @@ def test_without_overrides_the_defaults_hold():
 
 
 def test_values_from_outside_come_in_the_type_of_their_field():
-    with node(exposure_s=1, provider="cpu", exposure_unit="us", max_condition=5, threads=3) as subject:
+    given = {"max_condition": 5, "threads": 3, "lever_arm_m": [0, 0, 1]}
+    with node(exposure_s=1, provider="cpu", exposure_unit="us", **given) as subject:
         parameters.declare(subject)
         settings = parameters.read(subject)
     assert settings.exposure_s == 1.0
     assert isinstance(settings.exposure_s, float)
     assert (settings.provider, settings.exposure_unit) == (Provider.CPU, ExposureUnit.MICROSECONDS)
     assert (settings.max_condition, settings.threads) == (5.0, 3)
+    assert settings.lever_arm_m == (0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,12 @@ def test_values_from_outside_come_in_the_type_of_their_field():
         ("stamp_reference", 3),
         ("model", 7),
         ("prior_linear_m_s", 0),
+        ("lever_arm_m", 0.3),
+        ("lever_arm_m", [0.1, 0.2]),
+        ("lever_arm_m", [0.1, 0.2, math.nan]),
+        ("lever_arm_m", [0.1, 0.2, 300.0]),
+        ("lever_arm_m", [True, True, True]),
+        ("lever_arm_m", "0.3"),
         ("prior_linear_m_s", -math.inf),
         ("max_variance", math.inf),
     ],
@@ -95,9 +104,12 @@ def test_every_parameter_tells_its_meaning_and_range():
             assert len(descriptor.description) > 10
             ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
             bounds = item.metadata["range"]
-            assert [(found.from_value, found.to_value) for found in ranges] == ([bounds] if bounds else [])
-            choices = type(item.default) if plain(item.default) is not item.default else ()
-            assert all(choice.value in descriptor.additional_constraints for choice in choices)
+            if isinstance(item.default, (Enum, tuple)):
+                assert allowed(item) in descriptor.additional_constraints
+            else:
+                assert [(found.from_value, found.to_value) for found in ranges] == (
+                    [bounds] if bounds else []
+                )
 
 
 def test_two_exposure_sources_contradict_each_other():
@@ -122,16 +134,16 @@ def test_two_exposure_sources_contradict_each_other():
 def test_live_parameters_change_and_the_others_wait_for_cleanup():
     before = Settings()
     for name, item in FIELDS.items():
-        values = {"exposure_type": "a/b"}
         if isinstance(item.default, bool):
             value = not item.default
         elif isinstance(item.default, (int, float)):
             value = next(v for v in item.metadata["range"] if v != item.default and math.isfinite(v))
+        elif isinstance(item.default, tuple):
+            value = [1.0, -2.0, 3.0]
+        elif isinstance(item.default, Enum):
+            value = list(type(item.default))[-1].value
         else:
-            choices = (
-                [choice.value for choice in type(item.default)] if not isinstance(item.default, str) else []
-            )
-            value = choices[-1] if choices else values.get(name, "other")
+            value = "a/b" if name == "exposure_type" else "other"
         if item.metadata["live"]:
             assert plain(getattr(change(before, **{name: value}), name)) == value
         else:

@@ -1,5 +1,7 @@
 """The solve: exact without noise, consistent with it, robust to outliers and to poor depth, honest where blind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from motion_scenes import EXPOSURE_S, FOCAL_PX, Motion, Outliers, Scene, measure, nees, random_scene
@@ -8,6 +10,7 @@ from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
 from blur_imu_ros.model.spec import FlowRepresentation
 from blur_imu_ros.motion_field import interaction_matrix
 from blur_imu_ros.solve import prior
+from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.linearise import linearise
 from blur_imu_ros.solve.motion_points import PointGeometry
 from blur_imu_ros.solve.prior import weigh_steps
@@ -125,6 +128,49 @@ def test_a_sharp_image_says_that_the_camera_neither_turns_nor_steps() -> None:
     assert np.all(usual[3:5] < 0.35)
     # A robot that is usually faster is believed to be that in sharp images too.
     assert np.all(faster[3:5] > 1.2 * usual[3:5])
+
+
+def turned_about(centre_to_camera_m: tuple[float, float, float], rng: np.random.Generator) -> Scene:
+    """A scene seen while the camera's body turns about a point at rest."""
+    scene = random_scene(rng, 8)
+    turn = np.concatenate([scene.twist[:3], np.zeros(3)])
+    twist = camera_of_centre(centre_to_camera_m) @ turn
+    rows = interaction_matrix(scene.x, scene.y, FOCAL_PX, scene.inverse_depth)
+    return replace(scene, twist=twist, flow=rows @ twist * EXPOSURE_S)
+
+
+def test_a_point_of_the_body_off_its_centre_moves_by_the_turn_and_its_lever_arm() -> None:
+    turn, centre, lever_arm_m = np.array([0.3, -1.0, 2.0]), np.array([1.0, 2.0, 3.0]), (0.1, -0.2, 0.5)
+    motion = camera_of_centre(lever_arm_m) @ [*turn, *centre]
+    np.testing.assert_allclose(motion, [*turn, *(np.cross(turn, lever_arm_m) + centre)])
+
+
+def test_a_known_lever_arm_tells_the_step_of_a_turn() -> None:
+    lever_arm_m = (0.1, -0.2, 0.5)
+    errors = {(0.0, 0.0, 0.0): [], lever_arm_m: []}
+    consistency = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scene = turned_about(lever_arm_m, rng)
+        points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 2.0, rng, depth_sigma=0.2)
+        for arm, found in errors.items():
+            solution = solve(points, SolverOptions(lever_arm_m=arm), independent_fraction=0.02)
+            twist = solution.twist * np.sign(solution.twist[:3] @ scene.twist[:3])
+            found.append((twist - scene.twist) ** 2)
+        consistency.append(nees(solution.twist, solution.covariance, scene.twist))
+    unknown, known = (np.sqrt(np.mean(found, axis=0)) for found in errors.values())
+    assert np.all(known[[0, 1, 3, 4]] < 0.7 * unknown[[0, 1, 3, 4]])
+    assert np.mean(consistency) < 7
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_without_a_prior_a_lever_arm_changes_nothing(representation: FlowRepresentation) -> None:
+    rng = np.random.default_rng(9)
+    points = measure(random_scene(rng, 8), representation, 0.5, rng, depth_sigma=0.2)
+    plain = solve(points, depth_scale_sigma=0.0)
+    seated = solve(points, replace(PLAIN, lever_arm_m=(0.3, 0.1, -0.4)), depth_scale_sigma=0.0)
+    np.testing.assert_allclose(seated.twist, plain.twist, rtol=1e-4)
+    np.testing.assert_allclose(seated.covariance, plain.covariance, rtol=1e-3, atol=1e-9)
 
 
 def test_poor_depth_spoils_translation_but_not_rotation() -> None:

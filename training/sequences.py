@@ -12,6 +12,7 @@ import numpy as np
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from blur_imu_ros.solve.lever_arm import camera_of_centre
 from training.asset_pack.pack import Pack
 from training.asset_pack.split import Split
 from training.imaging.blur import View, integrate_exposure
@@ -34,7 +35,8 @@ NEAREST_M, MEDIAN_M = 0.25, (0.8, 6.0)
 @dataclass(frozen=True)
 class Kind:
     """What a sequence shows: standard deviations per axis of (w, v), exposure range, shares of clips with rolling shutter,
-    in the dark (None: as the sensor model draws it) and aimed at plain surfaces."""
+    in the dark (None: as the sensor model draws it) and aimed at plain surfaces, and where the camera is, in its own frame, seen
+    from the point that it turns about and that v is of."""
 
     angular_rad_s: float = 2.0
     linear_m_s: float = 0.7
@@ -42,6 +44,7 @@ class Kind:
     rolling: float = 0.2
     dark: float | None = None
     plain: float = 0.15
+    lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 KINDS = {
@@ -52,6 +55,7 @@ KINDS = {
     "low_light": Kind(rolling=0.0, dark=1.0),
     "low_texture": Kind(rolling=0.0, dark=0.0, plain=1.0),
     "rolling_shutter": Kind(rolling=1.0, dark=0.0),
+    "robot": Kind(linear_m_s=0.2, rolling=0.0, dark=0.0, lever_arm_m=(0.1, 0.0, 0.4)),
 }
 
 
@@ -71,7 +75,7 @@ def smooth_twists(rng: np.random.Generator, kind: Kind, count: int, step_s: floa
     noise = rng.standard_normal((count + 2 * reach, 6))
     smooth = np.stack([np.convolve(noise[:, axis], kernel, mode="valid") for axis in range(6)], axis=1)
     sigma = np.repeat((kind.angular_rad_s, kind.linear_m_s), 3)
-    return smooth / np.sqrt(np.sum(kernel**2)) * sigma
+    return smooth / np.sqrt(np.sum(kernel**2)) * sigma @ camera_of_centre(kind.lever_arm_m).T
 
 
 @dataclass(frozen=True)

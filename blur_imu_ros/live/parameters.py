@@ -73,6 +73,8 @@ def _descriptor(item: Field[Any]) -> ParameterDescriptor:
     bounds = item.metadata["range"]
     if isinstance(item.default, Enum):
         descriptor.additional_constraints = f"one of: {allowed(item)}"
+    elif isinstance(item.default, tuple):
+        descriptor.additional_constraints = allowed(item)
     elif isinstance(item.default, float) and bounds:
         descriptor.floating_point_range = [
             FloatingPointRange(from_value=float(bounds[0]), to_value=float(bounds[1]))

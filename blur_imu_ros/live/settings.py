@@ -115,6 +115,14 @@ class Settings:
             "Sigma of the prior on linear velocity, less in sharp images; .inf: no prior.", 0.01, math.inf
         ),
     )
+    lever_arm_m: tuple[float, float, float] = field(
+        default=SolverOptions.lever_arm_m,
+        metadata=_live(
+            "Where the camera is, seen from the point that it turns about: x, y, z in its optical frame, m.",
+            -100,
+            100,
+        ),
+    )
     min_blur_px: float = field(
         default=-1.0,
         metadata=_live(
@@ -150,6 +158,7 @@ class Settings:
         solver = SolverOptions(
             prior_angular_rad_s=self.prior_angular_rad_s,
             prior_linear_m_s=self.prior_linear_m_s,
+            lever_arm_m=self.lever_arm_m,
             exposure_relative_sigma=self.exposure_relative_sigma,
         )
         return EstimatorOptions(
@@ -178,18 +187,24 @@ FIELDS = {item.name: item for item in dataclasses.fields(Settings)}
 
 def checked(item: Field[Any], value: Any) -> Any:
     """Return a value in the type of its field: an integer is a fine double, a name a fine choice."""
-    default = item.default
+    default, bounds = item.default, item.metadata["range"]
     try:
         if isinstance(default, Enum):
             return type(default)(value)
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        bounds = item.metadata["range"]
-        if type(value) is type(default) and (bounds is None or bounds[0] <= value <= bounds[1]):
-            return value
-    except ValueError:
-        pass
-    raise ConfigurationError(f"parameter {item.name} is {value!r}; allowed: {allowed(item)}")
+        if isinstance(default, tuple):
+            return tuple(_fitting(part, usual, bounds) for part, usual in zip(value, default, strict=True))
+        return _fitting(value, default, bounds)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"parameter {item.name} is {value!r}; allowed: {allowed(item)}") from None
+
+
+def _fitting(value: Any, default: Any, bounds: tuple[float, float] | None) -> Any:
+    """Return a single value in the type of its default. Raises ValueError where it has another, or is out of bounds."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is type(default) and (bounds is None or bounds[0] <= value <= bounds[1]):
+        return value
+    raise ValueError
 
 
 def check_together(settings: Settings) -> None:
@@ -203,7 +218,7 @@ def check_together(settings: Settings) -> None:
         settings.exposure_layout()
 
 
-_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text", tuple: "three numbers"}
 
 
 def allowed(item: Field[Any]) -> str:
@@ -217,4 +232,6 @@ def allowed(item: Field[Any]) -> str:
 
 def plain(value: Any) -> Any:
     """Return a setting as the value of a ROS parameter."""
+    if isinstance(value, tuple):
+        return list(value)
     return value.value if isinstance(value, Enum) else value

@@ -114,7 +114,7 @@ def _seen_along(points: MotionPoints, motion: Array) -> tuple[Array, ComplexArra
     flow = predicted_flow(motion, points.rows)
     length = np.abs(flow)
     turn = flow.conj() / np.maximum(length, _TINY)
-    return length, turn, predicted_flow(motion[..., 3:], points.depth_rows) * turn
+    return length, turn, predicted_flow(motion, points.depth_rows) * turn
 
 
 def predicted_flow(motion: Array, rows: ComplexArray) -> ComplexArray:

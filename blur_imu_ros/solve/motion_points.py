@@ -25,10 +25,10 @@ class MotionPoints:
     """N measurements of one image, in random order and in units of each point's sigma.
 
     q: [N] sign-free flow; flow: [N] the same as a flow of arbitrary sign; noise_on_flow: the network emitted signed flow,
-    so the noise sits on f and not on q; rows: [6, N] flow per rad or m of motion; depth_rows: [3, N] change of the flow
-    per metre of translation and standard deviation of the inverse depth; sigma: [N] px per component of the emitted
-    representation; grid_count: usable points of the grid before thinning, >= N; precision: [N, N] inverse correlation of the
-    points' errors, None where each errs for itself.
+    so the noise sits on f and not on q; rows: [6, N] flow per rad or m of motion; depth_rows: [6, N] change of that per
+    standard deviation of the inverse depth; place: [N] x + iy, px from the principal point; sigma: [N] px per component of
+    the emitted representation; grid_count: usable points of the grid before thinning, >= N; precision: [N, N] inverse
+    correlation of the points' errors, None where each errs for itself.
     """
 
     q: ComplexArray
@@ -36,6 +36,7 @@ class MotionPoints:
     noise_on_flow: bool
     rows: ComplexArray
     depth_rows: ComplexArray
+    place: ComplexArray
     sigma: Array
     grid_count: int
     precision: NDArray[np.float32] | None = None
@@ -52,9 +53,14 @@ class MotionPoints:
             self.noise_on_flow,
             np.ascontiguousarray(self.rows[:, :count]),
             np.ascontiguousarray(self.depth_rows[:, :count]),
+            self.place[:count],
             self.sigma[:count],
             self.grid_count,
         )
+
+    def in_terms_of(self, change: Array) -> "MotionPoints":
+        """The same points for other motions, which `change` [6, 6] turns into those of the camera."""
+        return replace(self, rows=change.T @ self.rows, depth_rows=change.T @ self.depth_rows)
 
 
 class PointGeometry:
@@ -79,8 +85,11 @@ class PointGeometry:
         self._grid_count = index.size
         self._index = np.random.default_rng(0).permutation(index)[:maximum]
         x, y = x[self._index], y[self._index]
+        self._place = x + 1j * y
         self._rotation = _complex_rows(rotation_rows(x, y, focal_px))
         self._translation = _complex_rows(translation_rows(x, y, focal_px))
+        # What a wrong depth does to the flow of a turn.
+        self._still = np.zeros_like(self._rotation)
         self._correlation = _shared(x, y, correlation_px) if correlation_px else None
         self._precision = None if self._correlation is None else _inverse(self._correlation)
 
@@ -116,7 +125,8 @@ class PointGeometry:
             flow=half,
             noise_on_flow=representation is FlowRepresentation.SIGNED,
             rows=np.concatenate([self._rotation / sigma, self._translation * (depth / sigma)]),
-            depth_rows=self._translation * (depth_sigma / sigma),
+            depth_rows=np.concatenate([self._still, self._translation * (depth_sigma / sigma)]),
+            place=self._place,
             sigma=sigma,
             grid_count=self._grid_count,
         )
@@ -171,6 +181,7 @@ def _only(points: MotionPoints, usable: NDArray[np.bool_]) -> MotionPoints:
         points.noise_on_flow,
         np.ascontiguousarray(points.rows[:, usable]),
         np.ascontiguousarray(points.depth_rows[:, usable]),
+        points.place[usable],
         points.sigma[usable],
         points.grid_count * count // usable.size,
     )

@@ -37,10 +37,8 @@ def start_motions(points: MotionPoints, per_region: int) -> Array:
 
 def _regions(points: MotionPoints) -> Array:
     """Indicator [R, N] of the whole image, its halves, its middle and its rim."""
-    # Rotation about the optical axis moves a point at (x, y) by (y, -x).
-    position = 1j * points.rows[2] * points.sigma
-    x, y = position.real, position.imag
-    radius2 = squared(position)
+    x, y = points.place.real, points.place.imag
+    radius2 = squared(points.place)
     inner = radius2 < median(radius2)
     return np.array([np.ones(points.count), x < 0, x >= 0, y < 0, y >= 0, inner, ~inner])
 
