@@ -54,10 +54,11 @@ def draw_rates(
     series: EstimateSeries, reference: Reference | None, part: slice, title: str, unit: str
 ) -> Figure:
     """Three axes of a velocity and its length against time, each axis with its 2-sigma band and the reference."""
-    figure, rows = _figure(4)
+    figure, rows = _rows(4)
     start = int(series.stamps_ns[0])
     known = None if reference is None else reference.angular if part.start == 0 else reference.linear
     value = series.twist[:, part]
+    estimated, true = _with_length(value), [None] * 4 if known is None else _with_length(known)
     sigma = np.sqrt(np.diagonal(series.covariance, axis1=1, axis2=2)[:, part])
     for i, axes in enumerate(rows[:3]):
         axes.fill_between(
@@ -70,10 +71,8 @@ def draw_rates(
             label="2 sigma",
         )
         axes.set_ylabel(f"{AXES[i]} [{unit}]")
-    columns = [*value.T, np.linalg.norm(value, axis=1)]
-    for i, (axes, column) in enumerate(zip(rows, columns, strict=True)):
-        if reference is not None and known is not None:
-            other = known[:, i] if i < 3 else np.linalg.norm(known, axis=1)
+    for axes, column, other in zip(rows, estimated, true, strict=True):
+        if reference is not None and other is not None:
             axes.plot(
                 _seconds(reference.stamps_ns, start),
                 other,
@@ -82,9 +81,7 @@ def draw_rates(
                 label=reference.label,
             )
         axes.plot(_seconds(series.stamps_ns, start), column, color=ESTIMATE_COLOUR, lw=1, label="blur_imu")
-        _fit_height(
-            axes, column, None if known is None else (known[:, i] if i < 3 else np.linalg.norm(known, axis=1))
-        )
+        _fit_height(axes, column, other)
     rows[0].legend(loc="upper right", ncol=3, fontsize="small")
     rows[0].set_title(f"{title}, camera optical frame")
     rows[3].set_ylim(bottom=0)
@@ -93,9 +90,14 @@ def draw_rates(
     return figure
 
 
+def _with_length(vectors: np.ndarray) -> list[np.ndarray]:
+    """The three columns of vectors [n, 3], and their length."""
+    return [*vectors.T, np.linalg.norm(vectors, axis=1)]
+
+
 def draw_confidence(series: EstimateSeries) -> Figure:
     """Blur length, probability of the sign, and exposure against time."""
-    figure, rows = _figure(3)
+    figure, rows = _rows(3)
     t = _seconds(series.stamps_ns, int(series.stamps_ns[0]))
     for axes, column, label in zip(
         rows,
@@ -124,7 +126,7 @@ def draw_picture(
     image: canonical view uint8 [H, W, 3]; flow [2, h, w] px per exposure, signed; inverse_depth [h, w] 1/m;
     twist and truth [6] rad/s and m/s.
     """
-    figure, axes = _grid(1, 4, (16, 3.1))
+    figure, axes = panels(1, 4, (16, 3.1))
     stride = image.shape[0] / flow.shape[1]
     axes[0].imshow(image)
     axes[0].set_title("one blurred frame")
@@ -172,11 +174,12 @@ def _velocity_bars(axes: Axes, twist: np.ndarray, truth: np.ndarray | None) -> N
     axes.set_title("measured velocity [rad/s, m/s]")
 
 
-def _figure(rows: int) -> tuple[Figure, Any]:
-    return _grid(rows, 1, (11, 1.9 * rows), sharex=True)
+def _rows(count: int) -> tuple[Figure, Any]:
+    return panels(count, 1, (11, 1.9 * count), sharex=True)
 
 
-def _grid(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
+def panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
+    """A figure of so many inches, drawn without a display, and the axes in it; options: of Figure.subplots."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

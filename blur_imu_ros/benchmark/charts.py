@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..plots import AXES
+from ..plots import AXES, ESTIMATE_COLOUR, REFERENCE_COLOUR, panels
 from .reliability import PARTS, inside_probability
 from .scores import BIN_EDGES_PX, MethodFrames
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PARTS = (("angular velocity", "rad/s", slice(0, 3)), ("linear velocity", "m/s", slice(3, 6)))
-_TRUTH, _OURS = "#30343f", "#d1495b"
 _OTHERS = ("#00798c", "#edae49", "#66a182", "#8d6a9f", "#5c6672")
 
 
@@ -42,7 +41,7 @@ def accuracy_charts(names: list[str], entries: list[list[MethodFrames]]) -> list
 
 def series(name: str, methods: list[MethodFrames]) -> Figure:
     """The six velocities of one sequence: truth, ours with its 2-sigma band, and the others."""
-    figure, axes = _figure(3, 2, (13, 6.5), sharex=True)
+    figure, axes = panels(3, 2, (13, 6.5), sharex=True)
     frames = methods[0].frames
     seconds = (frames.stamps_ns - frames.stamps_ns[0]) * 1e-9
     # A line across frames that were not reported would show what nobody measured.
@@ -57,12 +56,17 @@ def series(name: str, methods: list[MethodFrames]) -> Figure:
             sigma = np.sqrt(frames.covariance[:, axis, axis])
             low, high = frames.twist[:, axis] - 2 * sigma, frames.twist[:, axis] + 2 * sigma
             panel.fill_between(
-                _split(seconds, gaps), _split(low, gaps), _split(high, gaps), color=_OURS, alpha=0.2, lw=0
+                _split(seconds, gaps),
+                _split(low, gaps),
+                _split(high, gaps),
+                color=ESTIMATE_COLOUR,
+                alpha=0.2,
+                lw=0,
             )
             panel.plot(
                 _split(seconds, gaps),
                 _split(frames.truth[:, axis], gaps),
-                color=_TRUTH,
+                color=REFERENCE_COLOUR,
                 lw=1.4,
                 label="truth",
             )
@@ -89,10 +93,10 @@ def series(name: str, methods: list[MethodFrames]) -> Figure:
 
 def error_against_blur(methods: list[MethodFrames]) -> Figure:
     """Ours frame by frame, and each method's root mean square per bin of blur, unanswered frames counted as zero."""
-    figure, axes = _figure(1, 2, (12, 4.2))
+    figure, axes = panels(1, 2, (12, 4.2))
     for panel, (title, unit, part) in zip(axes, _PARTS, strict=True):
         ours = methods[0].frames
-        panel.plot(ours.blur_px, _length(methods[0], part), ".", color=_OURS, alpha=0.35, ms=4)
+        panel.plot(ours.blur_px, _length(methods[0], part), ".", color=ESTIMATE_COLOUR, alpha=0.35, ms=4)
         for colour, method in zip(_colours(len(methods)), methods, strict=True):
             error, blur = _length(method, part), method.frames.blur_px
             inside = np.digitize(blur, BIN_EDGES_PX) - 1
@@ -114,7 +118,7 @@ def error_against_blur(methods: list[MethodFrames]) -> Figure:
 
 def reliability(names: list[str], entries: list[list[MethodFrames]]) -> Figure:
     """Share of the frames inside the ellipsoid of each stated probability; a true covariance follows the diagonal."""
-    figure, axes = _figure(1, len(PARTS), (13, 4.4))
+    figure, axes = panels(1, len(PARTS), (13, 4.4))
     for panel, part in zip(axes, PARTS, strict=True):
         panel.plot([0, 1], [0, 1], color="grey", lw=0.8, ls="--")
         for i, (name, methods) in enumerate(zip(names, entries, strict=True)):
@@ -145,13 +149,4 @@ def _split(values: np.ndarray, gaps: Any) -> np.ndarray:
 
 
 def _colours(count: int) -> list[str]:
-    return [_OURS, *(_OTHERS[i % len(_OTHERS)] for i in range(count - 1))]
-
-
-def _figure(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, **options)
+    return [ESTIMATE_COLOUR, *(_OTHERS[i % len(_OTHERS)] for i in range(count - 1))]
