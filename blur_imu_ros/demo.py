@@ -27,7 +27,7 @@ from .recordings.sequence_messages import CAMERA_INFO_TOPIC, EXPOSURE_TOPIC, IMA
 from .resources import share_directory
 from .sequence import Sequence
 
-RECORDING = Path("demo/recording")
+RECORDING, OUTPUT = Path("demo/recording"), Path("output/demo")
 NODE_READY_S = 30.0
 PLAYER_START_S = 20.0
 LAST_ANSWER_S = 1.0
@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recording", type=Path, help="sequence folder to play (default: the one that ships)"
     )
     parser.add_argument("--model", default="auto", help="network: a size, a name or a path (default: auto)")
-    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="folder for plots and logs")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help=f"folder for plots and logs (default: {OUTPUT})"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """The node `blur_imu`: parameters, lifecycle and diagnostics; no maths.
 
-Configure loads and warms the network, activate subscribes and estimates (pipeline.py), deactivate unsubscribes, cleanup
+Configure loads and warms the network, activate subscribes and estimates (live/pipeline.py), deactivate unsubscribes, cleanup
 frees. It does the first two by itself unless `autostart` is false.
 """
 

@@ -35,11 +35,12 @@ class SolverOptions:
     """Options of the solve. An infinite prior turns it off and gives plain least squares.
 
     prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis, that of a step at most
-    (see prior.py); lever_arm_m: where the camera is, seen from the point that it turns about and that the prior of a step is of,
-    in its optical frame (see lever_arm.py); exposure_relative_sigma: relative error of the exposure time; border_px: margin of
-    the canonical view left out; max_points: of a larger grid a random sample is used; max_iterations: of the final refinement;
-    tukey: residuals beyond this many scales are rejected; min_residual_scale: the covariance never assumes residuals smaller
-    than this share of the sigmas, since what all points of an image get wrong together leaves no residual.
+    (see solve/prior.py); lever_arm_m: where the camera is, seen from the point that it turns about and that the prior of a step
+    is of, in its optical frame (see solve/lever_arm.py); exposure_relative_sigma: relative error of the exposure time;
+    border_px: margin of the canonical view left out; max_points: of a larger grid a random sample is used; max_iterations: of
+    the final refinement; tukey: residuals beyond this many scales are rejected; min_residual_scale: the covariance never
+    assumes residuals smaller than this share of the sigmas, since what all points of an image get wrong together leaves no
+    residual.
     """
 
     prior_angular_rad_s: float = 10.0

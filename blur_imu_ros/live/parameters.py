@@ -68,7 +68,7 @@ def _undeclared(node: Node) -> list[str]:
 
 
 def _descriptor(item: Field[Any]) -> ParameterDescriptor:
-    # Dynamic typing lets `1` stand for a double; _checked keeps the type otherwise.
+    # Dynamic typing lets `1` stand for a double; `checked` keeps the type otherwise.
     descriptor = ParameterDescriptor(description=item.metadata["meaning"], dynamic_typing=True)
     bounds = item.metadata["range"]
     if isinstance(item.default, Enum):
