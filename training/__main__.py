@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
+import math
 import sys
 
 from blur_imu_ros.errors import BlurImuError, file_fault
@@ -28,6 +30,22 @@ COMMANDS = {
 }
 
 
+class HelpWithDefaults(argparse.HelpFormatter):
+    """Help that ends, for every option that has a default, with it."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """One option or argument of the command."""
+        values = action.default if isinstance(action.default, (list, tuple)) else [action.default]
+        telling = [
+            v for v in values if v not in (None, argparse.SUPPRESS, math.inf) and not isinstance(v, bool)
+        ]
+        said = action.help or ""
+        if telling and "default" not in said:
+            action = copy.copy(action)
+            action.help = f"{said} (default {' '.join(map(str, telling))})".lstrip()
+        super().add_argument(action)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; only the chosen one is imported."""
     arguments = sys.argv[1:] if argv is None else argv
@@ -35,7 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((name for name in arguments if name in COMMANDS), None)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text)
+        command = commands.add_parser(
+            name, help=text, description=f"{text}.", formatter_class=HelpWithDefaults
+        )
         if name == chosen:
             module = importlib.import_module(f"training.{name}")
             module.add_arguments(command)

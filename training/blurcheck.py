@@ -92,9 +92,11 @@ def compare_room(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training blurcheck`."""
-    parser.add_argument("--pack", type=Path, required=True)
-    parser.add_argument("--split", choices=[split.value for split in Split], default=Split.TRAIN.value)
-    parser.add_argument("--rooms", type=int, default=4)
+    parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
+    parser.add_argument(
+        "--split", choices=[s.value for s in Split], default=Split.TRAIN.value, help="part of the pack"
+    )
+    parser.add_argument("--rooms", type=int, default=4, help="how many rooms to look at")
     parser.add_argument("--seed", type=int, default=0)
 
 

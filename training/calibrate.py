@@ -164,7 +164,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sequences", type=Path, nargs="+", required=True, help="validation sequence folders"
     )
-    parser.add_argument("--min-blur-px", type=float, default=0.4)
+    parser.add_argument(
+        "--min-blur-px",
+        type=float,
+        default=0.4,
+        help="blur of the network's view below which the sign is open",
+    )
     parser.add_argument(
         "--correlation-px",
         type=float,
@@ -172,7 +177,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how far apart points of the network's view share their errors, 0: not at all",
     )
     parser.add_argument(
-        "--fractions", type=float, nargs="+", default=FRACTIONS, help="independent fractions to try"
+        "--fractions",
+        type=float,
+        nargs="+",
+        default=FRACTIONS.tolist(),
+        help="independent fractions to try (default: ten from 0.0001 to 0.1)",
     )
     parser.add_argument(
         "--write",

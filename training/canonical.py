@@ -17,7 +17,9 @@ WINDOW = (384, 256)
 
 def add_arguments(parser: argparse.ArgumentParser, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
     """--size and --focal-px."""
-    parser.add_argument("--size", type=int, nargs=2, default=size, metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=size, metavar=("WIDTH", "HEIGHT"), help="of an image, px"
+    )
     parser.add_argument("--focal-px", type=float, default=FOCAL_PX, help="canonical focal length")
 
 

@@ -74,12 +74,12 @@ def demo_sensor(rng: np.random.Generator) -> Sensor:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training demo`."""
-    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
     parser.add_argument("--out", type=Path, required=True, help="sequence folder to write")
     parser.add_argument("--room", type=int, default=4, help="number of the test room")
     parser.add_argument("--seed", type=int, default=1, help="of the path and the camera")
-    parser.add_argument("--seconds", type=float, default=3.5)
-    parser.add_argument("--exposure", type=float, default=0.012, help="s")
+    parser.add_argument("--seconds", type=float, default=3.5, help="length of the recording")
+    parser.add_argument("--exposure", type=float, default=0.012, help="of every frame, in seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:

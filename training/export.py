@@ -69,7 +69,7 @@ def parity(network: FlowDepthNetwork, path: Path, image: np.ndarray) -> tuple[fl
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training export`."""
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=Path, help="such as RUN/last.pt")
     parser.add_argument("--output", type=Path, required=True, help="the .onnx file, usually in models/")
     canonical.add_arguments(parser)
     parser.add_argument("--calibration", type=Path, help="JSON written by `python -m training calibrate`")

@@ -42,13 +42,17 @@ HEIGHTS_M = {Carrier.HAND: (0.6, 1.9), Carrier.ROBOT: (0.2, 0.6), Carrier.DRONE:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
-    parser.add_argument("--split", choices=[s.value for s in Split], default=Split.TRAIN.value)
-    parser.add_argument("--rooms", type=int, default=200)
-    parser.add_argument("--first-room", type=int, default=0)
+    parser.add_argument(
+        "--split", choices=[s.value for s in Split], default=Split.TRAIN.value, help="part of the pack"
+    )
+    parser.add_argument("--rooms", type=int, default=200, help="how many rooms to draw")
+    parser.add_argument(
+        "--first-room", type=int, default=0, help="number of the first room; also part of the seed"
+    )
     parser.add_argument("--views", type=int, default=6, help="views per room")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the key frames")
 
 
 def run(arguments: argparse.Namespace) -> int:

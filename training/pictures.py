@@ -90,10 +90,10 @@ def write_sheet(path: Path, model: nn.Module, shards: Shards, count: int = 8, se
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training pictures`."""
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=Path, help="such as RUN/last.pt")
     parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of shards")
-    parser.add_argument("--output", type=Path, default=Path("output/sheet.png"))
-    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=Path("output/sheet.png"), help="the sheet")
+    parser.add_argument("--count", type=int, default=8, help="how many samples to show")
     parser.add_argument("--seed", type=int, default=0)
 
 

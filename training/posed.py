@@ -82,10 +82,12 @@ def _on_path(path: CameraPath | None, frame: PosedFrame) -> bool:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training posed`."""
     parser.add_argument("folder", type=Path, help="the recording")
-    parser.add_argument("--layout", choices=[layout.value for layout in Layout], required=True)
+    parser.add_argument(
+        "--layout", choices=[layout.value for layout in Layout], required=True, help="of the recording"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--shards", type=int, default=1)
-    parser.add_argument("--shard-size", type=int, default=256)
+    parser.add_argument("--shards", type=int, default=1, help="how many shards to make")
+    parser.add_argument("--shard-size", type=int, default=256, help="samples in a shard")
     canonical.add_arguments(parser, canonical.WINDOW)
     parser.add_argument("--seed", type=int, default=0)
 

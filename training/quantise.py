@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=Path, nargs="+", required=True, help="folders of shards of whole views"
     )
     parser.add_argument("--images", type=int, default=64, help="how many images set the ranges")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the .onnx file in eight bits")
     parser.add_argument(
         "--manifest", choices=("small", "large"), help="also enter the file into the manifest beside it"
     )

@@ -149,7 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     canonical.add_arguments(parser, canonical.WINDOW)
-    parser.add_argument("--shard-size", type=int, default=256)
+    parser.add_argument("--shard-size", type=int, default=256, help="samples in a shard")
     parser.add_argument("--collages", type=float, default=0.4, help="share of collages among the key frames")
     add_everyday(parser)
 

@@ -173,14 +173,18 @@ def render_clips(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training sequences`."""
-    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
     parser.add_argument("--out", type=Path, required=True, help="sequence folder to write")
-    parser.add_argument("--kind", choices=KINDS, default="standard")
-    parser.add_argument("--split", choices=[split.value for split in Split], default="test")
-    parser.add_argument("--clips", type=int, default=50)
-    parser.add_argument("--clip-frames", type=int, default=10)
+    parser.add_argument("--kind", choices=KINDS, default="standard", help="how the camera moves, and in what")
+    parser.add_argument(
+        "--split", choices=[split.value for split in Split], default="test", help="part of the pack"
+    )
+    parser.add_argument("--clips", type=int, default=50, help="how many clips to render")
+    parser.add_argument("--clip-frames", type=int, default=10, help="frames in a clip")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"), help="of an image, px"
+    )
     parser.add_argument("--no-depth", action="store_true", help="leave the depth images out")
 
 

@@ -101,17 +101,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from", type=Path, required=True, help="checkpoint of stage 2; outputs are held near its own"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint and the log")
-    parser.add_argument("--exposure", type=float, help="s, where a sequence does not say")
+    parser.add_argument(
+        "--exposure", type=float, help="exposure in seconds, where a sequence does not state it"
+    )
     canonical.add_arguments(parser)
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int, default=500, help="length of the run")
+    parser.add_argument("--batch", type=int, default=8, help="frames per step")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="its peak")
     parser.add_argument(
         "--keep", type=float, default=1.0, help="weight of the distance from the starting network"
     )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this long")
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--seed", type=int, default=1)
 
 

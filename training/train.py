@@ -82,11 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--looks",
         type=int,
         default=NetworkConfig().looks,
-        help="how often the network looks, from 2 on (default 3)",
+        help="how often the network looks, from 2 on",
     )
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
     parser.add_argument("--every", type=int, default=500, help="steps between validations")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument(
         "--compile", action="store_true", help="compile the network first: faster steps, needs a C++ compiler"
     )

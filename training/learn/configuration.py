@@ -78,7 +78,7 @@ def learning_rate(config: TrainingConfig, step: int, progress: float | None = No
 
 
 def add_fields(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Arguments for fields of TrainingConfig, each with its default."""
+    """Arguments for fields of TrainingConfig, with their defaults."""
     defaults = TrainingConfig()
     for name in names:
         value, option = getattr(defaults, name), "--" + name.replace("_", "-")
@@ -99,5 +99,4 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
                 option, action=argparse.BooleanOptionalAction, default=value, help=MEANINGS[name]
             )
         else:
-            text = f"{MEANINGS[name]} (default {value:g})"
-            parser.add_argument(option, type=type(value), default=value, metavar="N", help=text)
+            parser.add_argument(option, type=type(value), default=value, metavar="N", help=MEANINGS[name])
