@@ -17,10 +17,10 @@ METHOD_COLUMNS: Cells = {
     "Frames answered": lambda s: _percent(s["answered"]),
     "Angular ratio": lambda s: _number(s["angular_ratio"]),
     "Linear ratio": lambda s: _number(s["linear_ratio"]),
-    "answered only": lambda s: (
+    "Both on the frames it answers": lambda s: (
         f"{_number(s['angular_ratio_answered'])} / {_number(s['linear_ratio_answered'])}"
     ),
-    "ours on these": lambda s: (
+    "Ours on these": lambda s: (
         f"{_number(s['reference_angular_ratio_answered'])} / {_number(s['reference_linear_ratio_answered'])}"
     ),
     "RMSE wx, wy, wz [rad/s]": lambda s: _list(s["angular_rmse"]),

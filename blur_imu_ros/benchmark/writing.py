@@ -18,7 +18,7 @@ from .tables import failure_list, write_csv
 
 TITLE = "Accuracy of blur_imu and the alternatives"
 NOTES = (
-    "Ratio: error over that of predicting zero, 1.00 means nothing was learnt; an unanswered frame counts as a "
+    "Ratio: error over that of predicting zero, 1.00 is no better than that; an unanswered frame counts as a "
     "prediction of zero. Trajectories get their scale from the truth, ours does not. Sign right: frames with more "
     "than 1 px of blur. Inside: share of the frames within the stated covariance's 50, 90 and 95 % ellipsoid. "
     "Seconds per frame: the baselines' when they were run, reading images included; ours without reading. "
