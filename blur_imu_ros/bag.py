@@ -53,7 +53,8 @@ class BagReader:
             )
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
             raise BagError(
-                f"{self.path}: a folder without metadata.yaml is no rosbag2; run `ros2 bag reindex` on it"
+                f"{self.path}: holds neither metadata.yaml, as a rosbag2 does (`ros2 bag reindex` writes it anew), nor "
+                "frames.csv, as a sequence folder does"
             )
         jazzy = get_typestore(Stores.ROS2_JAZZY)
         try:
