@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_network_arguments(parser)
     parser.add_argument(
-        "--exposure-s", type=float, metavar="S", help="exposure time of every frame in seconds"
+        "--exposure-s",
+        type=float,
+        metavar="S",
+        help="exposure time of every frame in seconds, whatever the recording states",
     )
     parser.add_argument(
         "--fit-exposure",
