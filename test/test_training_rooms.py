@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from blur_imu_ros.errors import ConfigurationError
-from training import keyframes
+from blur_imu_ros.sequence import Sequence
+from training import __main__ as training
+from training import keyframes, sequences
 from training.asset_pack.furniture import CatalogueEntry, read_catalogue, write_model
 from training.asset_pack.licences import licence_of
 from training.asset_pack.pack import Pack
@@ -226,3 +229,19 @@ def test_a_room_that_was_interrupted_is_drawn_anew(renderer, pack_folder, tmp_pa
         with pytest.raises(KeyboardInterrupt):
             draw(tmp_path / "again")
     assert draw(tmp_path / "again") == whole
+
+
+def test_the_benchmark_s_sequences_are_made_by_one_command(renderer, pack_folder: Path, tmp_path: Path):
+    tiny = ["--size", "64", "48", "--clips", "1", "--clip-frames", "1"]
+    words = ["sequences", "--pack", str(pack_folder), "--out", str(tmp_path), "--kind", "benchmark", *tiny]
+    assert training.main(words) == 0
+    for kind in sequences.BENCHMARK_SEEDS:
+        found = Sequence.load(tmp_path / kind)
+        assert len(found.frames) == 1
+        assert np.isfinite(found.truth).all()
+
+
+def test_the_camera_of_a_robot_steps_as_it_turns():
+    kind = replace(sequences.KINDS["robot"], linear_m_s=0.0)
+    twists = sequences.smooth_twists(np.random.default_rng(0), kind, 20, 0.01)
+    np.testing.assert_allclose(twists[:, 3:], np.cross(twists[:, :3], kind.lever_arm_m), atol=1e-12)

@@ -58,6 +58,17 @@ KINDS = {
     "robot": Kind(linear_m_s=0.2, rolling=0.0, dark=0.0, lever_arm_m=(0.1, 0.0, 0.4)),
 }
 
+# What the benchmark's table is made of, each in a folder of its own: what is added to the seed.
+BENCHMARK = "benchmark"
+BENCHMARK_SEEDS = {
+    "mixed": 0,
+    "fast_translation": 0,
+    "low_light": 0,
+    "fast_rotation": 1,
+    "rolling_shutter": 2,
+    "low_texture": 3,
+}
+
 
 @dataclass(frozen=True)
 class CameraSize:
@@ -175,7 +186,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training sequences`."""
     parser.add_argument("--pack", type=Path, required=True, help="folder made by `python -m training assets`")
     parser.add_argument("--out", type=Path, required=True, help="sequence folder to write")
-    parser.add_argument("--kind", choices=KINDS, default="standard", help="how the camera moves, and in what")
+    parser.add_argument(
+        "--kind",
+        choices=[*KINDS, BENCHMARK],
+        default="standard",
+        help=f"how the camera moves, and in what; {BENCHMARK}: the six kinds of docs/results.md, each in OUT/KIND",
+    )
     parser.add_argument(
         "--split", choices=[split.value for split in Split], default="test", help="part of the pack"
     )
@@ -189,18 +205,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Render one sequence folder."""
+    """Render one sequence folder, or those of the benchmark."""
     cv2.setNumThreads(1)
+    if arguments.kind == BENCHMARK:
+        for kind, added in BENCHMARK_SEEDS.items():
+            write_sequence(arguments, kind, arguments.out / kind, arguments.seed + added)
+    else:
+        write_sequence(arguments, arguments.kind, arguments.out, arguments.seed)
+    return 0
+
+
+def write_sequence(arguments: argparse.Namespace, kind: str, folder: Path, seed: int) -> None:
+    """Render one sequence folder of a kind, sized as the arguments say."""
     width, height = arguments.size
     size = CameraSize(width, height, 510.0 * width / 640)
     camera = CameraModel.pinhole(width, height, size.focal_px)
     pack = Pack(arguments.pack, Split(arguments.split))
-    with SequenceWriter(arguments.out, camera, image_suffix=".jpg") as writer:
-        clips = render_clips(
-            pack, KINDS[arguments.kind], size, arguments.clips, arguments.clip_frames, arguments.seed
-        )
+    with SequenceWriter(folder, camera, image_suffix=".jpg") as writer:
+        clips = render_clips(pack, KINDS[kind], size, arguments.clips, arguments.clip_frames, seed)
         for stamp_ns, image, depth, exposure_s, twist in clips:
             depth_m = None if arguments.no_depth else depth
             writer.add(stamp_ns, image, exposure_s=exposure_s, depth_m=depth_m, twist=twist)
-    print(f"{arguments.out}: {arguments.clips * arguments.clip_frames} frames")
-    return 0
+    print(f"{folder}: {arguments.clips * arguments.clip_frames} frames")
