@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import ConfigurationError
 from .network import FlowDepthNetwork, Provider
+from .solve.prior import PerAxis
 from .velocity import SolverOptions
 
 
@@ -32,9 +33,9 @@ def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
         ("prior_linear_m_s", "M_S", "linear"),
     ):
         default = getattr(SolverOptions, name)
-        text = f"usual {axis} speed per axis, sigma of the prior (default {default:g}; inf: no prior)"
+        text = f"usual {axis} speed, sigma of the prior: one for all axes or X,Y,Z (default {default:g}; inf: no prior)"
         option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=float, default=default, metavar=unit, help=text)
+        parser.add_argument(option, type=_per_axis, default=default, metavar=unit, help=text)
     parser.add_argument(
         "--lever-arm-m",
         type=float,
@@ -43,6 +44,17 @@ def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("X", "Y", "Z"),
         help="where the camera is, seen from the point that it turns about, in its optical frame (default 0 0 0)",
     )
+
+
+def _per_axis(text: str) -> PerAxis:
+    """One number, or three with commas between them. Raises ArgumentTypeError for anything else."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither one number nor three with commas between them")
+    return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else numbers[0]
 
 
 def chosen_priors(args: argparse.Namespace) -> SolverOptions:

@@ -16,7 +16,7 @@ from .solve.covariance import at_rest, common_mode, condition_number
 from .solve.lever_arm import camera_of_centre
 from .solve.linearise import linearise, squared
 from .solve.motion_points import MotionPoints
-from .solve.prior import Prior, prior_of, weigh_steps
+from .solve.prior import PerAxis, Prior, prior_of, weigh_steps
 from .solve.robust import hidden_contamination, median, residual_scale, tukey_information, tukey_weight
 from .solve.search import SCALE_FLOOR, costs_of, refine, search, solve_normal
 from .solve.shared_errors import shared_information
@@ -34,7 +34,7 @@ _SETTLED = 0.1
 class SolverOptions:
     """Options of the solve. An infinite prior turns it off and gives plain least squares.
 
-    prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior per axis, that of a step at most
+    prior_angular_rad_s, prior_linear_m_s: standard deviation of the zero-mean prior of each axis, that of a step at most
     (see solve/prior.py); lever_arm_m: where the camera is, seen from the point that it turns about and that the prior of a step
     is of, in its optical frame (see solve/lever_arm.py); exposure_relative_sigma: relative error of the exposure time;
     border_px: margin of the canonical view left out; max_points: of a larger grid a random sample is used; max_iterations: of
@@ -43,8 +43,8 @@ class SolverOptions:
     residual.
     """
 
-    prior_angular_rad_s: float = 10.0
-    prior_linear_m_s: float = 0.7
+    prior_angular_rad_s: PerAxis = 10.0
+    prior_linear_m_s: PerAxis = 0.7
     lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     exposure_relative_sigma: float = 0.05
     border_px: float = 8.0
@@ -54,7 +54,13 @@ class SolverOptions:
     min_residual_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("prior_angular_rad_s", "prior_linear_m_s", "max_points", "max_iterations", "tukey"):
+        for name in ("prior_angular_rad_s", "prior_linear_m_s"):
+            value = np.asarray(getattr(self, name))
+            if value.shape not in ((), (3,)) or not np.all(value > 0):
+                raise ConfigurationError(
+                    f"solver option {name} is {getattr(self, name)}: give a positive number, or three"
+                )
+        for name in ("max_points", "max_iterations", "tukey"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(
                     f"solver option {name} is {getattr(self, name)}: give a positive number"

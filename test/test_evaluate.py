@@ -252,6 +252,10 @@ def test_a_replay_takes_the_prior_as_well(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--prior-linear-m-s", "0"], "prior_linear_m_s is 0.0: give a positive number"),
+        (
+            ["--prior-linear-m-s", "1,0.1,-1"],
+            "prior_linear_m_s is (1.0, 0.1, -1.0): give a positive number, or three",
+        ),
         (["--prior-linear-m-s", "nan"], "prior_linear_m_s is nan: give a positive number"),
         (["--prior-angular-rad-s", "3", "--solver", "published"], "--solver published has no prior"),
         (["--lever-arm-m", "0", "0", "inf"], "lever_arm_m is (0.0, 0.0, inf): give three finite numbers"),

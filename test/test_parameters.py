@@ -46,7 +46,7 @@ def test_without_overrides_the_defaults_hold():
 
 
 def test_values_from_outside_come_in_the_type_of_their_field():
-    given = {"max_condition": 5, "threads": 3, "lever_arm_m": [0, 0, 1]}
+    given = {"max_condition": 5, "threads": 3, "lever_arm_m": [0, 0, 1], "prior_linear_m_s": [0.1, 0.2, 0.3]}
     with node(exposure_s=1, provider="cpu", exposure_unit="us", **given) as subject:
         parameters.declare(subject)
         settings = parameters.read(subject)
@@ -54,7 +54,7 @@ def test_values_from_outside_come_in_the_type_of_their_field():
     assert isinstance(settings.exposure_s, float)
     assert (settings.provider, settings.exposure_unit) == (Provider.CPU, ExposureUnit.MICROSECONDS)
     assert (settings.max_condition, settings.threads) == (5.0, 3)
-    assert settings.lever_arm_m == (0.0, 0.0, 1.0)
+    assert (settings.lever_arm_m, settings.prior_linear_m_s) == ((0.0, 0.0, 1.0), (0.1, 0.2, 0.3))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,8 @@ def test_values_from_outside_come_in_the_type_of_their_field():
         ("stamp_reference", 3),
         ("model", 7),
         ("prior_linear_m_s", 0),
+        ("prior_linear_m_s", [0.1, 0.2]),
+        ("prior_linear_m_s", [0.1, 0.2, 0.0]),
         ("lever_arm_m", 0.3),
         ("lever_arm_m", [0.1, 0.2]),
         ("lever_arm_m", [0.1, 0.2, math.nan]),

@@ -241,7 +241,7 @@ def test_the_benchmark_s_sequences_are_made_by_one_command(renderer, pack_folder
         assert np.isfinite(found.truth).all()
 
 
-def test_the_camera_of_a_robot_steps_as_it_turns():
-    kind = replace(sequences.KINDS["robot"], linear_m_s=0.0)
+def test_a_camera_on_an_arm_steps_as_it_turns():
+    kind = replace(sequences.KINDS["arm"], linear_m_s=0.0)
     twists = sequences.smooth_twists(np.random.default_rng(0), kind, 20, 0.01)
     np.testing.assert_allclose(twists[:, 3:], np.cross(twists[:, :3], kind.lever_arm_m), atol=1e-12)

@@ -163,6 +163,19 @@ def test_a_known_lever_arm_tells_the_step_of_a_turn() -> None:
     assert np.mean(consistency) < 7
 
 
+def test_a_prior_of_each_axis_holds_that_axis() -> None:
+    rng = np.random.default_rng(11)
+    scene = random_scene(rng, 8)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 2.0, rng)
+    sigmas = (0.02, 5.0, 0.02, 0.03, 0.01, 2.0)
+    options = SolverOptions(prior_angular_rad_s=sigmas[:3], prior_linear_m_s=sigmas[3:])
+    solution = solve(points, options, independent_fraction=0.001)
+    assert np.all(np.abs(solution.twist) < 3 * np.array(sigmas))
+    assert np.all(np.sqrt(np.diag(solution.covariance)) < 1.1 * np.array(sigmas))
+    same = [solve(points, SolverOptions(prior_linear_m_s=value)) for value in (0.4, (0.4, 0.4, 0.4))]
+    np.testing.assert_array_equal(same[0].twist, same[1].twist)
+
+
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 def test_without_a_prior_a_lever_arm_changes_nothing(representation: FlowRepresentation) -> None:
     rng = np.random.default_rng(9)

@@ -13,6 +13,7 @@ import numpy as np
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.solve.lever_arm import camera_of_centre
+from blur_imu_ros.solve.prior import PerAxis, each_axis
 from training.asset_pack.pack import Pack
 from training.asset_pack.split import Split
 from training.imaging.blur import View, integrate_exposure
@@ -38,8 +39,8 @@ class Kind:
     in the dark (None: as the sensor model draws it) and aimed at plain surfaces, and where the camera is, in its own frame, seen
     from the point that it turns about and that v is of."""
 
-    angular_rad_s: float = 2.0
-    linear_m_s: float = 0.7
+    angular_rad_s: PerAxis = 2.0
+    linear_m_s: PerAxis = 0.7
     exposure_s: tuple[float, float] = (0.005, 0.020)
     rolling: float = 0.2
     dark: float | None = None
@@ -55,7 +56,14 @@ KINDS = {
     "low_light": Kind(rolling=0.0, dark=1.0),
     "low_texture": Kind(rolling=0.0, dark=0.0, plain=1.0),
     "rolling_shutter": Kind(rolling=1.0, dark=0.0),
-    "robot": Kind(linear_m_s=0.2, rolling=0.0, dark=0.0, lever_arm_m=(0.1, 0.0, 0.4)),
+    "arm": Kind(linear_m_s=0.2, rolling=0.0, dark=0.0, lever_arm_m=(0.1, 0.0, 0.4)),
+    "wheels": Kind(
+        angular_rad_s=(0.15, 1.5, 0.15),
+        linear_m_s=(0.05, 0.03, 1.2),
+        rolling=0.0,
+        dark=0.0,
+        lever_arm_m=(0.0, 0.0, 0.3),
+    ),
 }
 
 # What the benchmark's table is made of, each in a folder of its own: what is added to the seed.
@@ -85,7 +93,7 @@ def smooth_twists(rng: np.random.Generator, kind: Kind, count: int, step_s: floa
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step_s / (CORRELATION_S / np.sqrt(2))) ** 2)
     noise = rng.standard_normal((count + 2 * reach, 6))
     smooth = np.stack([np.convolve(noise[:, axis], kernel, mode="valid") for axis in range(6)], axis=1)
-    sigma = np.repeat((kind.angular_rad_s, kind.linear_m_s), 3)
+    sigma = np.concatenate([each_axis(kind.angular_rad_s), each_axis(kind.linear_m_s)])
     return smooth / np.sqrt(np.sum(kernel**2)) * sigma @ camera_of_centre(kind.lever_arm_m).T
 
 

@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from ..exposure_field import ExposureField, ExposureUnit, exposure_field
 from ..network import MOST_THREADS, Provider
 from ..options import EstimatorOptions, UndecidedSign
+from ..solve.prior import PerAxis
 from ..timing import StampReference
 from ..velocity import SolverOptions
 
@@ -31,6 +32,11 @@ def _fixed(meaning: str, low: float = 0, high: float = 0, *, live: bool = False)
 def _live(meaning: str, low: float = 0, high: float = 0) -> dict[str, Any]:
     """Describe a parameter that may change at any time."""
     return _fixed(meaning, low, high, live=True)
+
+
+def _prior(meaning: str) -> dict[str, Any]:
+    """Describe a standard deviation that is one number for all axes, or three of them."""
+    return {**_live(meaning, 0.01, math.inf), "per_axis": True}
 
 
 @dataclass(frozen=True)
@@ -105,15 +111,13 @@ class Settings:
         default=0.5, metadata=_live("Warn when no image came, or none was answered, for so long.", 0.05, 60)
     )
 
-    prior_angular_rad_s: float = field(
+    prior_angular_rad_s: PerAxis = field(
         default=SolverOptions.prior_angular_rad_s,
-        metadata=_live("Sigma of the prior on angular velocity; .inf: no prior.", 0.01, math.inf),
+        metadata=_prior("Sigma of the prior on angular velocity; .inf: no prior."),
     )
-    prior_linear_m_s: float = field(
+    prior_linear_m_s: PerAxis = field(
         default=SolverOptions.prior_linear_m_s,
-        metadata=_live(
-            "Sigma of the prior on linear velocity, less in sharp images; .inf: no prior.", 0.01, math.inf
-        ),
+        metadata=_prior("Sigma of the prior on linear velocity, less in sharp images; .inf: no prior."),
     )
     lever_arm_m: tuple[float, float, float] = field(
         default=SolverOptions.lever_arm_m,
@@ -191,6 +195,8 @@ def checked(item: Field[Any], value: Any) -> Any:
     try:
         if isinstance(default, Enum):
             return type(default)(value)
+        if item.metadata.get("per_axis") and hasattr(value, "__len__"):
+            default = (default,) * 3
         if isinstance(default, tuple):
             return tuple(_fitting(part, usual, bounds) for part, usual in zip(value, default, strict=True))
         return _fitting(value, default, bounds)
@@ -226,7 +232,7 @@ def allowed(item: Field[Any]) -> str:
     if isinstance(item.default, Enum):
         return ", ".join(choice.value for choice in type(item.default))
     bounds = item.metadata["range"]
-    kind = _KINDS[type(item.default)]
+    kind = _KINDS[type(item.default)] + (" or three" if item.metadata.get("per_axis") else "")
     return f"{kind}, {bounds[0]:g} to {bounds[1]:g}" if bounds else kind
 
 

@@ -25,6 +25,15 @@ _BELIEVED = 0.5
 _UNIT, _MOST = np.eye(6), 500.0
 
 
+# One number for all axes, or one each for x, y and z of the camera's optical frame.
+PerAxis = float | tuple[float, float, float]
+
+
+def each_axis(value: PerAxis) -> Array:
+    """The number of each axis [3]."""
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), 3)
+
+
 @dataclass(frozen=True)
 class Prior:
     """A zero-mean Gaussian prior on a motion over the exposure (rad, m).
@@ -43,7 +52,7 @@ class Prior:
 
 
 def prior_of(
-    points: MotionPoints, exposure_s: float, angular_rad_s: float, linear_m_s: float, min_blur_px: float
+    points: MotionPoints, exposure_s: float, angular_rad_s: PerAxis, linear_m_s: PerAxis, min_blur_px: float
 ) -> Prior:
     """The prior of an image, given its standard deviations per axis, that of a step at most.
 
@@ -55,9 +64,8 @@ def prior_of(
     draws_px = np.repeat([each[:3].max(), each[3:].max()], 3)
     flow_px = float(median(np.sqrt(squared(points.q) + 2) * points.sigma)[0])
     full_px = max(_FULL_AT_M_S * exposure_s * float(draws_px[3]), _TINY)
-    if np.isfinite(linear_m_s):
-        linear_m_s *= min(1.0, max(flow_px, min_blur_px) / full_px)
-    sigmas = np.repeat([angular_rad_s, linear_m_s], 3) * exposure_s
+    share = min(1.0, max(flow_px, min_blur_px) / full_px)
+    sigmas = np.concatenate([each_axis(angular_rad_s), share * each_axis(linear_m_s)]) * exposure_s
     return Prior(1 / sigmas**2, draws_px)
 
 
