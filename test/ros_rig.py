@@ -23,7 +23,7 @@ from geometry_msgs.msg import TwistWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, Imu
@@ -132,18 +132,20 @@ class Rig:
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._keep_status, 100)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
+        while not self._ended.is_set():
+            self._executor.spin_once()
 
     def close(self) -> None:
+        # By a task, since rclpy's shutdown takes from a thread that still spins what it waits on: it waits for ever or crashes.
+        self._executor.create_task(self._ended.set)
+        self._thread.join(20)
+        assert not self._thread.is_alive()
         self._executor.shutdown()
-        self._thread.join(5)
         self.node.destroy_node()
         self.context.try_shutdown()
 
@@ -185,9 +187,9 @@ class Rig:
             time.sleep(0.05)
         raise AssertionError(f"the node did not subscribe within {timeout_s} s; its log:\n{node.log}")
 
-    def listen(self, kind: type, topic: str) -> object:
-        """Collect another topic in `extra`; return the subscription."""
-        return self.node.create_subscription(
+    def listen(self, kind: type, topic: str) -> None:
+        """Collect another topic in `extra`."""
+        self.node.create_subscription(
             kind, topic, lambda message: self._keep(self.extra, message), qos_profile_sensor_data
         )
 

@@ -80,8 +80,6 @@ def stall(process: psutil.Process) -> None:
 def test_soak(tmp_path):
     """Memory stays, no stamp goes back, every image is accounted for."""
     watch = Watch()
-    watch.node.destroy_publisher(watch.image_publisher)
-    watch.node.destroy_publisher(watch.info_publisher)
     node = NodeProcess(tmp_path / "node.log", model=MODEL, exposure_s=EXPOSURE_S)
     profile = str(ROOT / "config" / "fastdds_large_images.xml")
     camera = subprocess.Popen(

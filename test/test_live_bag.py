@@ -42,7 +42,6 @@ def test_every_played_image_is_answered_or_counted(bag, tmp_path):
     )
     try:
         rig.wait_until_listened(node)
-        rig.node.destroy_publisher(rig.image_publisher)
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-c", "import sys; from blur_imu_ros.cli import main; sys.exit(main())"]
         played = subprocess.run(
