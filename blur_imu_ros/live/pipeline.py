@@ -36,7 +36,6 @@ class Pipeline:
         self._settings = settings
         self._health = health
         self._outputs = outputs
-        self.started_s = time.monotonic()
         self._cameras = CameraSource(rectified=settings().image_is_rectified)
         self._frames_seen: tuple[str, str] | None = None
         self._answerer = FrameAnswerer(settings, estimator, self._cameras, self._publish, self._drop)
@@ -52,6 +51,8 @@ class Pipeline:
             raise
         if self._inputs.exposures is not None:
             self.intake.take_exposures_from(self._inputs.exposures)
+        # Not before, since no image can have come while the estimator was warmed.
+        self.started_s = time.monotonic()
 
     @property
     def busy(self) -> bool:
