@@ -21,6 +21,7 @@ class Estimator:
 
     waiting: tuple[int, ...]
     stamps: tuple[int, ...] = ()
+    exposures: tuple[float, ...] = ()
     condition: float = 1.0
     decided: bool = True
     last_canonical: np.ndarray | None = None
@@ -30,6 +31,7 @@ class Estimator:
 
     def estimate(self, one):
         self.stamps = (*self.stamps, one.stamp_ns)
+        self.exposures = (*self.exposures, one.exposure_s)
         self.last_canonical = np.full((1, 1, 3), one.stamp_ns)
         # As a network does: into the same buffer.
         self.last_prediction.flow[:] = one.stamp_ns
@@ -53,7 +55,7 @@ class Estimator:
 
 @pytest.fixture
 def answering():
-    """An answerer's `answer(stamp, epoch)`, what it published, and what it dropped."""
+    """An answerer's `answer(t_mid, epoch)`, what it published, and what it dropped."""
 
     def make(waiting, publish=None, **settings):
         published, dropped = [], []
@@ -67,8 +69,8 @@ def answering():
             lambda cause, text: dropped.append((cause.value, text)),
         )
 
-        def answer(stamp, epoch=0):
-            received = ReceivedFrame(frame(), stamp, time.monotonic(), 0.01, stamp, epoch)
+        def answer(t_mid, epoch=0, waited_s=0.0):
+            received = ReceivedFrame(frame(), t_mid - 5, time.monotonic() - waited_s, 0.01, t_mid, epoch)
             return answerer.answer(received)
 
         return answerer, answer, published, dropped
@@ -131,6 +133,39 @@ def test_a_new_epoch_publishes_what_waited_for_the_old_one(answering):
     assert published == [5]
 
 
+def test_a_new_epoch_forgets_what_was_seen_in_the_old_one_and_no_more(answering):
+    answerer, answer, *_ = answering(())
+    for stamp, epoch, remembered in ((7, 1, (7,)), (8, 1, (7, 8)), (3, 2, (3,)), (4, 2, (3, 4))):
+        answer(stamp, epoch)
+        assert answerer.estimator.stamps == remembered
+
+
+def test_a_frame_that_waited_too_long_for_its_turn_is_not_estimated(answering):
+    answerer, answer, published, dropped = answering((), stale_after_s=0.5)
+    assert answer(1, waited_s=0.6) is None
+    assert answerer.estimator.stamps == ()
+    answer(2)
+    assert published == [2]
+    assert dropped == [("waited too long", "")]
+
+
+def test_what_cannot_be_published_is_counted_and_the_next_is_answered(answering):
+    published = []
+
+    def publish(received, estimate, seen):
+        if estimate.stamp_ns == 1:
+            raise ValueError("no consumer should get it")
+        published.append(estimate.stamp_ns)
+
+    answerer, answer, _, dropped = answering((), publish)
+    answer(1)
+    answer(2)
+    assert published == [2]
+    assert [cause for cause, _ in dropped] == ["estimate failed"]
+    assert "no consumer should get it" in dropped[0][1]
+    assert answerer.estimator.exposures == (0.01, 0.01)
+
+
 def test_what_waited_too_long_is_stale(answering):
     answerer, answer, published, dropped = answering((1,), stale_after_s=0.001)
     assert answer(1) < 0.001
@@ -176,3 +211,4 @@ def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_nam
     assert options.undecided_sign is UndecidedSign.DROP
     assert options.use_next_frame is True
     assert Settings().estimator_options().min_blur_px is None
+    assert Settings(min_blur_px=0.0).estimator_options().min_blur_px == 0

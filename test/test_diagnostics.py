@@ -24,6 +24,18 @@ def test_every_image_is_in_exactly_one_count():
     assert float(values["latency since stamp p99 [ms]"]) == pytest.approx(30)
     assert float(values["share of inflated outputs"]) == pytest.approx(0.25)
     assert float(values["rate in [Hz]"]) == pytest.approx(1.5)
+    assert float(values["rate out [Hz]"]) == 0
+    assert float(values["sign confidence, mean"]) == pytest.approx(0.9)
+
+
+def test_latencies_are_told_as_usual_and_as_seldom():
+    health = Health()
+    for milliseconds in range(1, 101):
+        health.answered(1.0, 1.0 - milliseconds / 1e3, 2 * milliseconds / 1e3, 0.9, False)
+    values = dict(health.values(1.0))
+    for name, factor in (("arrival", 1), ("stamp", 2)):
+        assert float(values[f"latency since {name} p50 [ms]"]) == pytest.approx(50.5 * factor)
+        assert float(values[f"latency since {name} p99 [ms]"]) == pytest.approx(99 * factor, abs=0.1)
 
 
 def test_an_error_is_shown_for_a_while_and_a_silent_camera_warned_of():
@@ -34,6 +46,7 @@ def test_an_error_is_shown_for_a_while_and_a_silent_camera_warned_of():
     health.received(11.0)
     health.dropped(DropCause.EXPOSURE, 11.0, "exposure is wrong; mend it")
     assert health.verdict(11.1, 0.5, 10.0) == (Level.ERROR, "exposure is wrong; mend it")
+    assert health.verdict(12.9, 0.5, 10.0) == (Level.ERROR, "exposure is wrong; mend it")
     assert health.verdict(14.0, 60, 10.0)[0] is Level.OK
 
 
@@ -53,19 +66,30 @@ def test_images_without_answers_are_warned_of_with_their_cause():
     health.answered(12.2, 12.1, 0.1, 0.9, False)
     health.dropped(DropCause.SUPERSEDED, 12.2)
     assert health.verdict(12.3, 0.5, 9.0) == (Level.OK, "running")
+    # What was before the last answer is no cause of what came after it.
+    health.received(13.0)
+    assert "no answer for 0.8 s, 1 times: superseded" in health.verdict(13.0, 0.5, 9.0)[1]
+    # Nor is what was before the node was activated.
+    assert health.verdict(20.2, 0.5, 20.0) == (Level.OK, "running")
 
 
-def test_healthy_drops_are_no_errors():
+def test_healthy_drops_are_no_errors_and_all_others_are():
     health = Health()
-    for cause in (
+    healthy = (
         DropCause.SUPERSEDED,
         DropCause.STALE,
         DropCause.LATE,
+        DropCause.ILL_CONDITIONED,
         DropCause.UNDECIDED,
         DropCause.STOPPED,
-    ):
+    )
+    for cause in healthy:
         assert health.dropped(cause, 1.0, "never shown") is False
     assert health.verdict(1.0, 60, 0.0)[0] is Level.OK
+    for cause in set(DropCause).difference(healthy):
+        health = Health()
+        assert health.dropped(cause, 1.0, "shown") is True
+        assert health.verdict(1.0, 60, 0.0) == (Level.ERROR, "shown")
 
 
 def test_each_kind_of_error_is_logged_now_and_then():
@@ -81,7 +105,7 @@ def test_errors_are_counted_by_their_kind():
     assert cause_of(ExposureError("")) is DropCause.EXPOSURE
     assert cause_of(ZeroDivisionError()) is DropCause.ESTIMATE
     assert describe(ImageError("what; how")) == "what; how"
-    assert describe(ZeroDivisionError("division")).startswith("ZeroDivisionError: division")
+    assert describe(ZeroDivisionError("division")) == "ZeroDivisionError: division; please report this"
 
 
 def test_the_rate_of_a_fast_camera_is_not_cut_by_what_is_remembered():
@@ -89,6 +113,13 @@ def test_the_rate_of_a_fast_camera_is_not_cut_by_what_is_remembered():
     for index in range(2000):
         health.received(index / 200)
     assert float(dict(health.values(9.995))["rate in [Hz]"]) == pytest.approx(200, rel=0.01)
+
+
+def test_the_rate_is_that_of_the_last_two_seconds():
+    health = Health()
+    for index in range(300):
+        health.received(index / 10)
+    assert float(dict(health.values(30.95))["rate in [Hz]"]) == pytest.approx(5)
 
 
 def test_time_that_jumps_back_and_forth_is_warned_of():

@@ -201,3 +201,16 @@ def test_messages_without_the_key_are_not_even_converted():
     messages.registerCallback(heard.append)
     driver.signalMessage(first)
     assert [CAMERA_ROS.read(message) for message in heard] == [0.02, 0.02]
+
+
+def test_a_flood_of_messages_does_not_keep_the_images_waiting():
+    taken = []
+    data = serialize_message(DiagnosticArray())
+
+    def flood():
+        taken.append(data)
+        return data if len(taken) < 10_000 else None
+
+    KeyedMessages(driver := SimpleFilter(), DiagnosticArray, "ExposureTime", flood)
+    driver.signalMessage(data)
+    assert 10 < len(taken) < 1000

@@ -168,6 +168,31 @@ def test_ros_clock_steps(rig, start, step_s):
     rig.wait_for_status(lambda status: int(values(status)["epochs"]) >= 2)
 
 
+def test_a_ros_clock_that_steps_alone_begins_one_epoch(rig, start):
+    """The camera has a clock of its own."""
+    clock = rig.node.create_publisher(Clock, "/clock", 10)
+    start(use_sim_time=True)
+    now_ns = 500 * NS
+
+    def tick():
+        nonlocal now_ns
+        now_ns += NS // 30
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(now_ns, NS)
+        clock.publish(message)
+        rig.stream(1)
+
+    def epochs():
+        count = len(rig.status)
+        while len(rig.status) < count + 2:
+            tick()
+        return int(values(rig.status[-1])["epochs"])
+
+    before = epochs()
+    now_ns += 10 * NS
+    assert epochs() == before + 1
+
+
 def test_exposure_topic_dies_and_returns(rig, start):
     topic = {"exposure_type": "geometry_msgs/msg/PointStamped", "exposure_field": "point.x"}
     start(exposure_s=0, **topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -27,22 +28,29 @@ def stamped(message, stamp_ns):
 
 @pytest.fixture
 def camera():
-    """A driver: `image(n)` and `exposure(n, s)`, stamped OFFSET_NS after its image; what its images got, and what was dropped."""
-    placed, dropped = [], []
+    """A driver: `image(n)` and, unless there is a setting for it, `exposure(n, s)`, stamped OFFSET_NS after its image; the
+    frames that its images became, and what was dropped."""
 
     class Camera:
-        def __init__(self, **settings):
-            self.placed, self.dropped = placed, dropped
+        def __init__(self, *, calibrated=True, **settings):
+            self.frames, self.dropped = [], []
+            self.settings, self.health = settings, Health()
             self.driver = SimpleFilter()
             self.intake = FrameIntake(
                 lambda: replace(Settings(), **settings),
-                Health(),
-                lambda received: placed.append(received.exposure_s),
-                lambda cause, text: dropped.append(cause.value),
+                self.health,
+                self.frames.append,
+                lambda cause, text: self.dropped.append(cause.value),
             )
-            field = ExposureField("point.x", "", ExposureUnit.SECONDS)
-            self.intake.take_exposures_from(ExposureTopic(self.driver, field, pytest.fail))
-            self.intake.on_camera_info(camera_info())
+            if "exposure_s" not in settings:
+                field = ExposureField("point.x", "", ExposureUnit.SECONDS)
+                self.intake.take_exposures_from(ExposureTopic(self.driver, field, pytest.fail))
+            if calibrated:
+                self.intake.on_camera_info(camera_info())
+
+        @property
+        def placed(self):
+            return [received.exposure_s for received in self.frames]
 
         def image(self, number):
             self.intake.on_image(stamped(frame(), 10**9 + number * INTERVAL_NS))
@@ -123,3 +131,77 @@ def test_a_recording_played_slowly_waits_as_long_for_its_exposures(camera, monke
     subject.image(5)
     subject.intake.expire(now_s + 0.4)
     assert subject.dropped[-1] == "no exposure time"
+
+
+def test_a_pause_of_the_camera_makes_no_later_frame_wait_longer(camera, monkeypatch):
+    now_s = 100.0
+    monkeypatch.setattr("blur_imu_ros.live.intake.time.monotonic", lambda: now_s)
+    subject = camera()
+    for now_s in (100.0, 100.033, 100.066, 110.0, 110.033):
+        subject.image(round(30 * now_s))
+    subject.intake.expire(now_s + 0.1)
+    assert subject.dropped == ["no exposure time"] * 5
+
+
+def test_the_middle_of_the_exposure_is_that_of_the_middle_row(camera):
+    subject = camera(exposure_s=0.01, readout_s=0.02)
+    subject.image(0)
+    assert [(one.stamp_ns, one.t_mid_ns) for one in subject.frames] == [(10**9, 10**9 + 15_000_000)]
+
+
+def test_images_out_of_order_are_dropped(camera):
+    subject = camera(exposure_s=0.01)
+    for number in (0, 2, 1, 2, 3):
+        subject.image(number)
+    assert [one.stamp_ns for one in subject.frames] == [10**9 + number * INTERVAL_NS for number in (0, 2, 3)]
+    assert subject.dropped == ["stamp not after the last one"] * 2
+
+
+def test_each_jump_of_the_clock_begins_one_epoch(camera):
+    subject = camera(exposure_s=0.01)
+    for number in range(10):
+        if number in (2, 4, 6, 8):
+            subject.intake.clock_jumped()
+        subject.image(number)
+    assert [one.epoch for one in subject.frames] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert subject.intake.epochs == 5
+    # So many in so short a time are told of.
+    assert "time jumps" in subject.health.verdict(time.monotonic(), 60, 0.0)[1]
+
+
+def test_what_counts_as_a_jump_may_change_meanwhile(camera):
+    subject = camera(exposure_s=0.01, time_jump_s=1.0)
+    subject.image(0)
+    subject.image(9)
+    subject.settings["time_jump_s"] = 0.1
+    subject.image(18)
+    assert [one.epoch for one in subject.frames] == [1, 1, 2]
+
+
+def test_a_jump_leaves_no_room_for_a_longer_exposure(camera):
+    subject = camera(exposure_s=0.01)
+    for number in (0, 1, 2, 300, 301):
+        subject.image(number)
+    subject.settings["exposure_s"] = 0.1
+    subject.image(302)
+    assert subject.dropped == ["unusable exposure time"]
+
+
+def test_the_first_image_waits_for_the_camera_info_that_comes_after_it(camera):
+    subject = camera(exposure_s=0.01, calibrated=False)
+    subject.image(0)
+    assert subject.frames == []
+    subject.intake.on_camera_info(camera_info())
+    assert len(subject.frames) == 1
+    other = camera(exposure_s=0.01, calibrated=False)
+    other.image(0)
+    other.intake.expire(float("inf"))
+    assert other.dropped == ["no usable camera info"]
+
+
+def test_a_frame_that_waits_at_the_end_is_accounted_for(camera):
+    subject = camera()
+    subject.image(0)
+    subject.intake.close()
+    subject.intake.close()
+    assert subject.dropped == ["deactivated"]

@@ -137,6 +137,16 @@ def test_a_frame_in_a_slow_network_does_not_hold_the_end_up(rig, start, tmp_path
     assert seconds < exit_limit_s()
 
 
+def test_a_node_whose_last_frame_is_still_in_work_is_not_activated_yet(rig, start, tmp_path):
+    node = start(model=write_model(tmp_path / "slow.onnx", slow_channels=64), threads=1)
+    rig.wait_until_listened(node)
+    rig.stream_until_status(lambda status: values(status)["images in work"] != "0")
+    assert rig.change_state(DEACTIVATE)
+    assert rig.change_state(ACTIVATE) is False
+    assert "still being worked on" in node.log
+    assert rig.state() == "inactive"
+
+
 def test_autostart_that_is_changed_while_unconfigured_is_heeded(rig, start):
     node = start(autostart=False)
     assert rig.state() == "unconfigured"

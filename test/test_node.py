@@ -173,6 +173,10 @@ def test_without_camera_info_nothing_is_answered(rig, start):
     status = rig.wait_for_status(lambda status: "camera_info topic" in status.message)
     assert status.level == ERROR
     assert drops(status)["no usable camera info"] >= 1
+    # The last one too is given up, though no other comes after it.
+    rig.wait_for_status(
+        lambda status: str(drops(status)["no usable camera info"]) == values(status)["images received"]
+    )
     assert rig.imu == []
     assert node.alive
 
@@ -437,3 +441,7 @@ def test_parameters_change_at_run_time_where_that_is_safe(rig, start):
         assert told in reason, f"{name}: {reason}"
     assert rig.set_parameter("frame_id", "base")[0]
     rig.stream_until(lambda: any(message.header.frame_id == "base" for message in rig.imu))
+    assert rig.set_parameter("min_variance", 0.1)[0]
+    rig.stream_until(
+        lambda: np.linalg.eigvalsh(np.reshape(rig.twist[-1].twist.covariance, (6, 6)))[0] > 0.0999
+    )

@@ -96,6 +96,7 @@ def test_misspelt_names_are_found():
     with node(exposre_s=0.1, use_sim_time=False, **{"qos_overrides./image.subscription.depth": 1}) as subject:
         parameters.declare(subject)
         assert parameters.unknown_names(subject) == ["exposre_s"]
+        assert parameters.unused_qos_overrides(subject) == ["qos_overrides./image.subscription.depth"]
 
 
 def test_every_parameter_tells_its_meaning_and_range():
@@ -131,6 +132,10 @@ def test_two_exposure_sources_contradict_each_other():
         change(Settings(), configured=False, exposure_type=flir, exposure_unit="ms")
     together = change(Settings(exposure_s=0.01), exposure_s=0.0)
     assert together.exposure_s == 0
+    with node(exposure_s=0.01, exposure_type=flir) as subject:
+        parameters.declare(subject)
+        with pytest.raises(ConfigurationError, match="two sources"):
+            parameters.read(subject)
 
 
 def test_live_parameters_change_and_the_others_wait_for_cleanup():

@@ -12,9 +12,10 @@ PATIENCE_S = 20
 
 
 class Slow:
-    """Work that waits to be let go."""
+    """Work that waits to be let go, and then for the next item as long as it is told to."""
 
-    def __init__(self):
+    def __init__(self, patience_s=None):
+        self.patience_s = patience_s
         self.begun = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
         self.done = []
@@ -23,6 +24,7 @@ class Slow:
         self.begun.release()
         assert self.go.acquire(timeout=PATIENCE_S)
         self.done.append(item)
+        return self.patience_s
 
 
 def test_only_the_newest_waits():
@@ -88,6 +90,18 @@ def test_what_waits_for_the_next_item_is_ended_by_the_thread_itself():
     assert worker.stop(PATIENCE_S) is None
     assert calls.get_nowait() is None
     assert calls.empty()
+
+
+def test_what_is_handed_back_is_not_worked_on_even_where_a_next_was_waited_for():
+    work = Slow(patience_s=60.0)
+    worker = LatestWorker(work)
+    worker.submit(1)
+    assert work.begun.acquire(timeout=PATIENCE_S)
+    worker.submit(2)
+    assert worker.stop(timeout_s=0.0) == 2
+    work.go.release(2)
+    worker.stop(PATIENCE_S)
+    assert work.done == [1, None]
 
 
 def test_stopping_an_idle_worker_returns_at_once():
