@@ -178,7 +178,7 @@ def play(
     total = sum(topic.count for topic in source.topics if topic.name in topics)
     sent: Counter[str] = Counter()
     while True:
-        pace = _Pace(rate, publisher.publish_clock)
+        pace = Pace(rate, publisher.publish_clock)
         with tqdm(
             total=total, desc=source.name, unit="msg", leave=False, disable=not sys.stderr.isatty()
         ) as bar:
@@ -191,7 +191,7 @@ def play(
             return sent
 
 
-class _Pace:
+class Pace:
     """Wait for recorded moments in wall time, ticking the clock meanwhile."""
 
     def __init__(self, rate: float, tick: Callable[[int], None]) -> None:

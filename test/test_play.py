@@ -16,14 +16,14 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistWithCovarianceStamped
 from motion_network import CAMERA, image_of
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_rig import ROOT
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, Imu
 
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
-from blur_imu_ros.play import chosen_topics, open_source
+from blur_imu_ros.play import Pace, chosen_topics, open_source
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 
 
@@ -131,6 +131,46 @@ def test_a_bag_plays_byte_for_byte(tmp_path: Path, listen, kind: str) -> None:
     assert process.communicate()[0] == "30 messages of /other\n"
     assert [bytes(data) for data in listener.heard["/other"]] == recorded
     assert not listener.heard["/camera/image_raw"]
+
+
+@pytest.mark.parametrize("reliability", [ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT])
+def test_topics_are_offered_as_recorded_or_as_asked_for(
+    tmp_path: Path, listen, reliability: ReliabilityPolicy
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for index in range(2):
+        stamp = START_NS + index * 10**9
+        recorder.add("/image", stamp, make.image(stamp, np.zeros((2, 2, 3), np.uint8)))
+        recorder.add("/camera_info", stamp, make.camera_info(stamp, 2, 2, 5.0))
+    recorder.latch("/camera_info")
+    options = () if reliability is ReliabilityPolicy.RELIABLE else ("--reliability", "best_effort")
+    listener = listen({"/camera_info": CameraInfo})
+    process = player(recorder.write(tmp_path / "bag"), "--rate", 0.5, "--wait", 0.1, *options)
+    offered: dict[str, QoSProfile] = {}
+    while process.poll() is None:
+        for topic in ("/image", "/camera_info"):
+            for found in listener.node.get_publishers_info_by_topic(topic):
+                offered[topic] = found.qos_profile
+        listener.executor.spin_once(0.02)
+    assert {topic: qos.reliability for topic, qos in offered.items()} == dict.fromkeys(
+        ("/image", "/camera_info"), reliability
+    )
+    # What was latched is latched again, for whoever comes later.
+    assert offered["/camera_info"].durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert offered["/image"].durability == DurabilityPolicy.VOLATILE
+
+
+def test_the_pace_is_that_of_the_recording_by_the_rate() -> None:
+    ticks: list[int] = []
+    pace = Pace(4.0, ticks.append)
+    begin = time.monotonic()
+    for recorded_ns in (START_NS, START_NS + 2 * 10**9, START_NS + 10**9):
+        pace.wait_until(recorded_ns)
+        assert ticks[-1] == recorded_ns
+    assert 0.5 <= time.monotonic() - begin < 1.9
+    # The clock goes on in between, to where the recording then is.
+    assert all(0 <= step < 1.2e9 for step in np.diff(ticks[:-1]))
 
 
 def test_what_the_node_published_is_played_only_when_named(
