@@ -13,6 +13,7 @@ from rclpy.parameter import Parameter
 from ros_rig import EXPOSURE_S, camera_info, frame
 
 from blur_imu_ros.errors import ConfigurationError
+from blur_imu_ros.live import outputs
 from blur_imu_ros.live.diagnostics import Health
 from blur_imu_ros.live.pipeline import Pipeline
 from blur_imu_ros.live.settings import Settings
@@ -181,3 +182,12 @@ def test_what_cannot_subscribe_leaves_nothing(build):
     with pytest.raises(ConfigurationError, match="careless"):
         build(overrides={"qos_overrides./image.subscription.reliability": "careless"})
     assert threading.active_count() == threads
+
+
+def test_no_debug_image_is_drawn_for_nobody(build, monkeypatch):
+    monkeypatch.setattr(outputs, "draw", pytest.fail)
+    subject = build()
+    publishers = outputs.Outputs(subject.node)
+    publishers.publish_debug(object(), object(), frame().header, 5.0)
+    publishers.close()
+    subject.pipeline.close()
