@@ -293,6 +293,7 @@ def test_autostart_waits_for_a_sound_model(rig, start, model):
     model.write_bytes(good)
     rig.wait_until_listened(node)
     rig.stream_until_answered()
+    rig.stream_until_status(lambda status: status.level == DiagnosticStatus.OK)
 
 
 def test_an_operator_ends_autostart(rig, start, model):
