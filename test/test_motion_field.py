@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix, interaction_rows
+from blur_imu_ros.motion_field import (
+    double_angle,
+    flow_up_to_sign,
+    grid_points,
+    interaction_matrix,
+    interaction_rows,
+)
 from blur_imu_ros.rigid_motion import displacement, reproject
 
 
@@ -39,11 +45,12 @@ def test_flow_is_the_derivative_of_the_projection_of_static_points(axis: int) ->
     inverse_depth = rng.uniform(0.1, 1.5, 50)
     twist = np.zeros(6)
     twist[axis] = 1.0
-    step = 1e-6
-    ahead = reproject(x, y, 300.0, inverse_depth, twist, step)
-    behind = reproject(x, y, 300.0, inverse_depth, twist, -step)
     flow = interaction_matrix(x, y, 300.0, inverse_depth) @ twist
-    np.testing.assert_allclose((ahead - behind).T / (2 * step), flow, rtol=1e-6, atol=1e-5)
+    # On either side of where a rotation is too small for its exponential.
+    for step in (2e-6, 5e-7):
+        ahead = reproject(x, y, 300.0, inverse_depth, twist, step)
+        behind = reproject(x, y, 300.0, inverse_depth, twist, -step)
+        np.testing.assert_allclose((ahead - behind).T / (2 * step), flow, rtol=1e-6, atol=1e-5)
 
 
 def test_camera_turning_right_sees_the_world_move_left() -> None:
@@ -79,3 +86,10 @@ def test_double_angle_is_free_of_sign_and_keeps_length() -> None:
         q, np.hypot(*flow.T)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), atol=1e-13
     )
     np.testing.assert_array_equal(double_angle(np.zeros((3, 2))), 0)
+
+
+def test_a_double_angle_stands_for_a_flow_and_its_opposite() -> None:
+    flow = np.random.default_rng(0).normal(size=(6, 8, 2)) * 10
+    found = np.moveaxis(flow_up_to_sign(np.moveaxis(double_angle(flow), -1, 0)), 0, -1)
+    side = np.sign(np.sum(found * flow, axis=-1, keepdims=True))
+    np.testing.assert_allclose(side * found, flow, atol=1e-12)

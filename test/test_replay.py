@@ -19,7 +19,7 @@ from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem
 from blur_imu_ros.offline.replay_measures import measures
 from blur_imu_ros.offline.series import EstimateSeries
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
-from blur_imu_ros.rigid_motion import quaternion
+from blur_imu_ros.rigid_motion import quaternion, rotations
 from blur_imu_ros.timing import stamp_ns
 
 EXPOSURE_S = 0.012
@@ -414,5 +414,8 @@ def test_quaternions_of_all_rotations() -> None:
         angle = float(np.linalg.norm(vector))
         axis = np.asarray(vector) / angle if angle else np.zeros(3)
         expected = np.array([*axis * np.sin(angle / 2), np.cos(angle / 2)])
-        found = quaternion(cv2.Rodrigues(np.asarray(vector, float))[0])
+        rotation = cv2.Rodrigues(np.asarray(vector, float))[0]
+        found = quaternion(rotation)
         assert abs(found @ expected) == pytest.approx(1, abs=1e-9)
+        # The length of a quaternion means nothing.
+        np.testing.assert_allclose(rotations(2 * found[None])[0], rotation, atol=1e-9)

@@ -76,13 +76,14 @@ def test_a_restart_accepts_any_stamp():
 def test_frame_interval_is_robust_to_jumps_and_bursts():
     interval = FrameInterval()
     assert interval.seconds is None
-    for index in (0, 1, 2, 3, 1000, 1001, 300, 301):
+    for index in (0, 1, 2, 2, 3, 1000, 1001, 300, 301):
         interval.observe(index * FRAME_NS, longest_s=1.0)
     assert interval.seconds == pytest.approx(1 / 30, rel=1e-6)
     # A driver that stamps at arrival, on a machine that stalls: eight frames late, one shortly after the other.
     for frame in range(400, 440):
         late_ns = max(0, 8 - frame % 10) * FRAME_NS * 9 // 10
         interval.observe(frame * FRAME_NS + late_ns, longest_s=1.0)
+        assert interval.longest_exposure_s >= interval.seconds
     assert interval.seconds == pytest.approx(1 / 30, rel=0.25)
 
 
@@ -107,3 +108,5 @@ def test_malformed_stamps_are_refused(seconds, nanoseconds):
     with pytest.raises(BlurImuError, match=f"{seconds} s {nanoseconds} ns"):
         stamp_ns(SimpleNamespace(sec=seconds, nanosec=nanoseconds))
     assert stamp_ns(SimpleNamespace(sec=2, nanosec=5)) == 2 * NS_PER_S + 5
+    # A simulated clock starts at zero.
+    assert stamp_ns(SimpleNamespace(sec=0, nanosec=0)) == 0
