@@ -106,6 +106,17 @@ def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
         assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction"}
 
 
+def test_where_nothing_is_seen_the_sign_goes_on() -> None:
+    estimator = BlurImuEstimator(Oracle(-TWIST))
+    for index in range(2):
+        estimator.estimate(frame(index))
+    for index in (2, 3):
+        blank = replace(frame(index), image=np.full((HEIGHT, WIDTH), 90, np.uint8))
+        estimate = estimator.estimate(blank)
+    np.testing.assert_allclose(estimate.twist, TWIST, rtol=0.02, atol=0.02)
+    assert estimate.sign_probability > 0.7
+
+
 def test_a_colour_image_and_a_mono_image_of_it_agree() -> None:
     mono = frame(0)
     colour = Frame(cv2.cvtColor(mono.image, cv2.COLOR_GRAY2RGB), mono.camera, mono.stamp_ns, mono.exposure_s)

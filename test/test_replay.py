@@ -17,7 +17,7 @@ from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
 from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem
 from blur_imu_ros.offline.replay_measures import measures
-from blur_imu_ros.offline.series import EstimateSeries
+from blur_imu_ros.offline.series import TWIST_NAMES, EstimateSeries
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.rigid_motion import quaternion, rotations
 from blur_imu_ros.timing import stamp_ns
@@ -114,6 +114,10 @@ def test_a_bag_of_every_format(
     truth = np.array([velocity(t)[:3] for t in stamps])
     sign = np.sign(np.sum(truth * estimates, axis=1))
     np.testing.assert_allclose(estimates * sign[:, None], truth, atol=0.06)
+    against = np.sqrt(np.mean((estimates - truth) ** 2, axis=0))
+    np.testing.assert_allclose(metrics["against"]["angular_rmse"], against, atol=0.03)
+    blur = np.median([float(row["blur_px"]) for row in rows]) * 320 / WIDTH
+    assert metrics["blur_px"]["p50"] == pytest.approx(blur, rel=1e-3)
     assert {path.name for path in output.glob("*.png")} == {"angular.png", "linear.png", "confidence.png"}
 
     with BagReader(output / "bag") as reader:
@@ -126,6 +130,8 @@ def test_a_bag_of_every_format(
     assert twist[5].twist.twist.angular.x == imu[5].angular_velocity.x
     assert imu[5].orientation_covariance[0] == imu[5].linear_acceleration_covariance[0] == -1
     assert twist[5].twist.covariance[21] == imu[5].angular_velocity_covariance[0] > 0
+    variances = [float(rows[5][f"sigma_{name}"]) ** 2 for name in ("vx", "vy", "vz", "wx", "wy", "wz")]
+    np.testing.assert_allclose(variances, twist[5].twist.covariance[::7], rtol=1e-5)
 
 
 def test_an_unknown_exposure_is_fitted_to_the_gyro(
@@ -215,6 +221,11 @@ def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -
     assert cv2.imread(str(output / "picture.png")).shape[1] > 1000
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["against"]["what"] == "true"
+    rows = list(csv.DictReader((output / "estimates.csv").open()))
+    estimates = np.array([[float(row[name]) for name in TWIST_NAMES] for row in rows])
+    truth = np.array([velocity(i * INTERVAL_NS * 1e-9) for i in range(60)])
+    against = metrics["against"]["angular_rmse"] + metrics["against"]["linear_rmse"]
+    np.testing.assert_allclose(against, np.sqrt(np.mean((estimates - truth) ** 2, axis=0)), rtol=1e-4)
     assert metrics["alignment"]["offset_s"] == pytest.approx(0, abs=0.002)
     with BagReader(output / "bag") as reader:
         assert reader.topics["/camera/image_raw/compressed"].count == 60

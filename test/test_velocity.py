@@ -10,6 +10,7 @@ from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
 from blur_imu_ros.model.spec import FlowRepresentation
 from blur_imu_ros.motion_field import interaction_matrix
 from blur_imu_ros.solve import prior
+from blur_imu_ros.solve.covariance import at_rest, condition_number, inverse_information
 from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.linearise import linearise
 from blur_imu_ros.solve.motion_points import PointGeometry
@@ -304,6 +305,25 @@ def test_errors_common_to_the_image_never_average_out() -> None:
     np.testing.assert_allclose(solve(points, options, depth_scale_sigma=0.2).covariance, expected, rtol=1e-6)
 
 
+def test_what_nothing_is_known_of_is_stated_so_in_finite_numbers() -> None:
+    assert condition_number(np.diag([4.0, 1, 1, 1, 1, 9])) == pytest.approx(1)
+    unseen = np.diag([4.0, 1, 1, 1, 1, 0])
+    alike = np.diag([4.0, 1, 1, 1, 1, 1])
+    alike[4, 5] = alike[5, 4] = 1.0
+    for information, unknown in ((unseen, 1), (alike, 1), (np.zeros((6, 6)), 6)):
+        variances = np.linalg.eigvalsh(inverse_information(information))
+        assert np.isfinite(variances).all()
+        assert np.count_nonzero(variances > 1e9) == unknown
+        assert condition_number(information) == pytest.approx(1e12)
+    assert inverse_information(unseen)[0, 0] == pytest.approx(0.25)
+
+
+def test_at_rest_no_axis_is_known_better_than_its_sigma() -> None:
+    sigmas = np.array([1.0, 2, 3, 4, 5, 6])
+    np.testing.assert_allclose(at_rest(np.zeros((6, 6)), sigmas), np.diag(sigmas**2), atol=1e-12)
+    np.testing.assert_allclose(at_rest(40 * np.eye(6), sigmas), 40 * np.eye(6), atol=1e-12)
+
+
 def test_calibration_scales_the_covariance() -> None:
     rng = np.random.default_rng(11)
     scene = random_scene(rng, 10)
@@ -322,6 +342,9 @@ def test_thinning_does_not_invent_or_lose_evidence() -> None:
     full = solve(points, independent_fraction=0.01).covariance
     thin = solve(points.first(1120), independent_fraction=0.01).covariance
     np.testing.assert_allclose(np.diag(thin), np.diag(full), rtol=0.3)
+    # Where all are, a quarter of them is worth a quarter.
+    full, thin = solve(points).covariance, solve(points.first(1120)).covariance
+    np.testing.assert_allclose(np.diag(thin), 4 * np.diag(full), rtol=0.3)
 
 
 def test_the_figures_of_merit_are_in_pixels() -> None:

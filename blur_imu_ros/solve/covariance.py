@@ -10,7 +10,7 @@ _RIDGE = 1e-12
 def inverse_information(information: Array) -> Array:
     """Inverse of a symmetric positive semi-definite matrix [6, 6]; large, never infinite, where it says nothing."""
     diagonal = np.diag(information)
-    scale = 1 / np.sqrt(np.maximum(diagonal, _RIDGE * max(float(diagonal.max()), np.finfo(np.float64).tiny)))
+    scale = 1 / np.sqrt(np.maximum(diagonal, _RIDGE * max(float(diagonal.max()), _RIDGE)))
     values, vectors = np.linalg.eigh(information * scale[:, None] * scale)
     half = scale[:, None] * vectors / np.sqrt(np.maximum(values, _RIDGE))
     return half @ half.T
