@@ -58,7 +58,6 @@ class BlurImuEstimator:
         self._forget()
 
     def _forget(self) -> None:
-        self._solved_for: CameraModel | None = None
         self.solver: CameraSolver | None = None
         self.last_canonical: NDArray[np.uint8] | None = None
         self.last_prediction: Prediction | None = None
@@ -139,9 +138,8 @@ class BlurImuEstimator:
 
     def _solver_of(self, camera: CameraModel) -> CameraSolver:
         """What depends on the camera, made anew only when the camera changes by more than a calibration is known to."""
-        if self.solver is None or self._solved_for is None or not camera.resembles(self._solved_for):
+        if self.solver is None or not camera.resembles(self.solver.view.camera):
             self.solver = CameraSolver(camera, self.network.spec, self.options)
-            self._solved_for = camera
             self.reset()
         return self.solver
 
