@@ -25,7 +25,10 @@ def recording(
     scale: float = 1.0,
     frames: int = 200,
     seed: int = 5,
+    repeated: float = 0.0,
+    poor: float = 0.0,
 ) -> Alignment:
+    """repeated: correlation of the noise of neighbouring frames; poor: noise of every third frame on top, stated as such."""
     rng = np.random.default_rng(seed)
     gyro_t = np.arange(0, 12, 0.005)
     gyro = Gyro(
@@ -33,10 +36,16 @@ def recording(
         turning(gyro_t, axes) + rng.normal(0, 0.01, (len(gyro_t), 3)),
     )
     camera_t = 1 + np.arange(frames) / 30
-    w = scale * turning(camera_t + offset_s, axes) @ ROTATION.T + rng.normal(0, noise, (frames, 3))
+    error = rng.normal(0, noise, (frames, 3))
+    for i in range(1, frames):
+        error[i] = repeated * error[i - 1] + np.sqrt(1 - repeated**2) * error[i]
+    error[::3] += poor * rng.normal(size=error[::3].shape)
+    w = scale * turning(camera_t + offset_s, axes) @ ROTATION.T + error
     w[rng.random(frames) < flipped] *= -1
     stamps = (camera_t * 1e9).astype(np.int64) + 10**18
-    return align(stamps, w, np.full(frames, noise), np.full(frames, 0.01), gyro)
+    sigma = np.full(frames, noise)
+    sigma[::3] += poor
+    return align(stamps, w, sigma, np.full(frames, 0.01), gyro)
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> float:
@@ -51,6 +60,20 @@ def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> No
     assert abs(found.offset_s - offset_s) < 4 * found.offset_sigma_s < 0.01
     assert angle(found.rotation, ROTATION) < 4 * found.rotation_sigma_rad < np.radians(3)
     assert found.scale == pytest.approx(1, abs=0.03)
+
+
+def test_errors_that_last_for_frames_tell_less() -> None:
+    independent, lasting = recording(offset_s=0.05), recording(offset_s=0.05, repeated=0.8)
+    # (1 + 0.8) / (1 - 0.8) frames in a row tell the same.
+    assert 2 < lasting.offset_sigma_s / independent.offset_sigma_s < 4
+    assert 2 < lasting.rotation_sigma_rad / independent.rotation_sigma_rad < 4
+
+
+def test_frames_known_poorly_hardly_count() -> None:
+    found = recording(offset_s=0.05, poor=5.0)
+    assert found.usable
+    assert found.offset_s == pytest.approx(0.05, abs=0.005)
+    assert angle(found.rotation, ROTATION) < np.radians(3)
 
 
 def test_unknown_signs_and_a_wrong_exposure_do_not_matter() -> None:

@@ -249,6 +249,24 @@ def test_cache_key_changes_with_the_camera_only():
     assert first.cache_key() != CameraModel.from_camera_info(camera_info(binning_x=2)).cache_key()
 
 
+@pytest.mark.parametrize("lens", ["none", "plumb_bob"])
+def test_cameras_resemble_each_other_within_a_calibration(lens):
+    """A thousandth of the width of the picture, here 0.64 px, or of a coefficient."""
+    source = camera(lens)
+
+    def moved(by: float) -> CameraModel:
+        matrix = source.matrix + [[0, 0, 0], [0, 0, by], [0, 0, 0]]
+        return CameraModel(640, 480, matrix, source.distortion, source.model)
+
+    assert source.resembles(moved(-0.6))
+    assert not source.resembles(moved(-0.7))
+    assert not source.resembles(camera(lens, size=(640, 482)))
+    if source.distortion:
+        for by, alike in ((-9e-4, True), (-2e-3, False)):
+            bent = tuple(np.add(source.distortion, [0, by, 0, 0, 0]))
+            assert source.resembles(CameraModel(640, 480, source.matrix, bent, source.model)) is alike
+
+
 @pytest.mark.parametrize(("name", "expected"), [("", "NONE"), ("none", "NONE"), ("fisheye", "EQUIDISTANT")])
 def test_names_of_distortion_models(name, expected):
     coefficients = FISHEYE if name == "fisheye" else [0.0] * 5
