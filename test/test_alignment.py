@@ -101,6 +101,7 @@ def test_rotation_about_one_axis_is_not_enough() -> None:
     ("changes", "problem"),
     [
         ({"offset_s": 0.51}, AlignmentProblem.OFFSET_AT_LIMIT),
+        ({"offset_s": -0.51}, AlignmentProblem.OFFSET_AT_LIMIT),
         ({"offset_s": 0.0, "noise": 20.0}, AlignmentProblem.NO_CORRELATION),
         ({"offset_s": 0.0, "frames": 10}, AlignmentProblem.TOO_FEW_FRAMES),
     ],

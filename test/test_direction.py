@@ -29,6 +29,8 @@ X, Y = grid_points(WIDTH, HEIGHT, 4)
 # The scene is 1.6 to 4 m away: a rough depth is enough.
 GEOMETRY = Geometry(X, Y, np.full(X.size, 0.35), FOCAL_PX)
 COVARIANCE = np.diag([0.1, 0.1, 0.1, 0.1, 0.1, 0.1]) ** 2
+# Of a sign: log-odds of 6.
+SUREST = 1 / (1 + np.exp(-6))
 EVERYWHERE = outside_of(np.ones((HEIGHT, WIDTH), bool))
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tum_fr1_rpy_dev"
 
@@ -75,6 +77,18 @@ def test_undecided_when_nothing_stays_in_view() -> None:
     assert decide(twist, view(0 * twist, 0), view(0 * twist, -INTERVAL_NS)).probability == 0.5
 
 
+def test_less_in_view_tells_less() -> None:
+    def probability(degrees: float) -> float:
+        twist = np.array([0, np.radians(degrees) / (INTERVAL_NS * 1e-9), 0, 0, 0, 0])
+        now, before = view(twist, INTERVAL_NS // 2), view(twist, INTERVAL_NS // 2 - INTERVAL_NS)
+        return decide(twist, now, before).probability
+
+    # The view is 63 degrees across.
+    assert probability(20) == pytest.approx(SUREST)
+    assert 0.9 < probability(58) < 0.999 * SUREST
+    assert probability(60) == 0.5
+
+
 def test_undecided_without_a_frame_to_compare() -> None:
     now = view(TWIST, 10**9)
     for others in ([], [view(TWIST, 10**9 - 10**9)], [now]):
@@ -119,6 +133,10 @@ def test_continuity_carries_the_sign_and_its_doubt() -> None:
     assert decide(twist, now, previous=sure).sign == 1
     assert decide(twist, now, previous=sure).probability > 0.7
     assert decide(twist, now, previous=opposite).sign == -1
+    agreed, contested = (decide(twist, now, view(twist, -INTERVAL_NS), previous=p) for p in (sure, opposite))
+    assert agreed.sign == contested.sign == 1
+    assert agreed.probability == pytest.approx(SUREST)
+    assert 0.8 < contested.probability < 0.95
     assert decide(twist, now, previous=doubtful).probability == pytest.approx(0.5)
     assert decide(twist, now, previous=replace(sure, stamp_ns=-(10**9))).probability == 0.5
 

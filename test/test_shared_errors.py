@@ -7,6 +7,7 @@ import pytest
 from motion_scenes import (
     EXPOSURE_S,
     FOCAL_PX,
+    Motion,
     Outliers,
     Scene,
     emit,
@@ -80,6 +81,26 @@ def test_exact_without_noise():
     points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, correlation_px=CORRELATION_PX)
     twist = solve(points, fraction_of(scene)).twist
     assert min(np.linalg.norm(twist - scene.twist), np.linalg.norm(twist + scene.twist)) < 1e-6
+
+
+def test_a_prior_pulls_towards_rest():
+    """A fifth of the prior's sigma is known: it takes away one part in 26."""
+    rng = np.random.default_rng(6)
+    scene = random_scene(rng, 1, Motion.ROLL, stride=16)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.5, rng, correlation_px=CORRELATION_PX)
+    free = solve(points, fraction_of(scene))
+    options = replace(PLAIN, prior_angular_rad_s=5 * float(np.sqrt(free.covariance[2, 2])))
+    pulled = solve_velocity(points, EXPOSURE_S, Calibration(fraction_of(scene)), options)
+    assert abs(pulled.twist[2] / free.twist[2]) == pytest.approx(25 / 26, abs=0.02)
+
+
+def test_a_still_camera_is_known_to_be_still():
+    scene = random_scene(np.random.default_rng(7), 1, stride=16)
+    still = Scene(0 * scene.twist, 0 * scene.flow, scene.inverse_depth, scene.x, scene.y)
+    points = measure(still, FlowRepresentation.DOUBLE_ANGLE, 0.3, correlation_px=CORRELATION_PX)
+    solution = solve_velocity(points, EXPOSURE_S, Calibration(fraction_of(scene)), SolverOptions())
+    assert not solution.twist.any()
+    assert (np.sqrt(np.diag(solution.covariance))[:3] < 0.5).all()
 
 
 @pytest.mark.parametrize("dropped", [slice(0, None, 3), slice(20, None)])
