@@ -255,7 +255,8 @@ def test_cameras_resemble_each_other_within_a_calibration(lens):
     source = camera(lens)
 
     def moved(by: float) -> CameraModel:
-        matrix = source.matrix + [[0, 0, 0], [0, 0, by], [0, 0, 0]]
+        matrix = source.matrix.copy()
+        matrix[1, 2] += by
         return CameraModel(640, 480, matrix, source.distortion, source.model)
 
     assert source.resembles(moved(-0.6))

@@ -59,9 +59,12 @@ def test_finds_the_sign_from_the_frame_before_or_after(seed: int, neighbour: int
 
 
 def test_brightness_and_contrast_may_change_between_frames() -> None:
-    before, now = view(TWIST, -INTERVAL_NS, brightness=0.5, offset=60), view(TWIST, 0)
-    assert decide(TWIST, now, before).sign == 1
-    assert decide(-TWIST, now, before).sign == -1
+    now, usual = view(TWIST, 0), view(TWIST, -INTERVAL_NS)
+    before = view(TWIST, -INTERVAL_NS, brightness=0.5, offset=60)
+    for sign in (1, -1):
+        decision = decide(sign * TWIST, now, before)
+        assert decision.sign == sign
+        assert decision.probability == pytest.approx(decide(TWIST, now, usual).probability, abs=2e-3)
 
 
 def test_motion_of_a_third_of_the_view_between_frames() -> None:
@@ -138,6 +141,13 @@ def test_continuity_carries_the_sign_and_its_doubt() -> None:
     assert agreed.probability == pytest.approx(SUREST)
     assert 0.8 < contested.probability < 0.95
     assert decide(twist, now, previous=doubtful).probability == pytest.approx(0.5)
+    vague = replace(sure, covariance=1e3 * COVARIANCE)
+    for unsure in (
+        decide(twist, now, previous=vague),
+        decide(twist, now, previous=sure, covariance=vague.covariance),
+    ):
+        assert unsure.sign == 1
+        assert 0.5 < unsure.probability < 0.65
     assert decide(twist, now, previous=replace(sure, stamp_ns=-(10**9))).probability == 0.5
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from motion_scenes import EXPOSURE_S, FOCAL_PX, Motion, Outliers, Scene, measure, nees, random_scene
+from motion_scenes import EXPOSURE_S, FOCAL_PX, Motion, Outliers, Scene, emit, measure, nees, random_scene
 
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError
 from blur_imu_ros.model.spec import FlowRepresentation
@@ -333,6 +333,29 @@ def test_calibration_scales_the_covariance() -> None:
     scale = (4.0, 1.0, 1.0, 1.0, 1.0, 9.0)
     scaled = solve(points, covariance_scale=scale).covariance
     np.testing.assert_allclose(scaled, plain * np.sqrt(np.outer(scale, scale)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("representation", "correlation_px"), [*((r, 0.0) for r in REPRESENTATIONS), (REPRESENTATIONS[1], 40.0)]
+)
+def test_larger_residuals_than_stated_are_believed_smaller_ones_not(
+    representation: FlowRepresentation, correlation_px: float
+) -> None:
+    rng = np.random.default_rng(17)
+    scene = random_scene(rng, 10, stride=16)
+    flow = emit(scene.flow, representation).T
+    flow = flow + 0.5 * rng.normal(size=flow.shape)
+    geometry = PointGeometry(scene.x, scene.y, FOCAL_PX, correlation_px=correlation_px)
+
+    def variances(stated_px: float, least: float) -> np.ndarray:
+        sigma = np.full(scene.x.size, stated_px)
+        points = geometry.points(flow, sigma, scene.inverse_depth, 0 * sigma, representation)
+        return np.diag(solve(points, replace(PLAIN, min_residual_scale=least)).covariance)
+
+    true = variances(0.5, 0.0)
+    np.testing.assert_allclose(variances(0.2, 1.0), true, rtol=0.05)
+    np.testing.assert_allclose(variances(2.0, 0.0), true, rtol=0.05)
+    assert (variances(2.0, 1.0) > 8 * true).all()
 
 
 def test_thinning_does_not_invent_or_lose_evidence() -> None:
