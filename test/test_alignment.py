@@ -62,6 +62,10 @@ def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> No
     assert found.scale == pytest.approx(1, abs=0.03)
 
 
+def test_the_offset_is_finer_than_its_grid() -> None:
+    assert recording(offset_s=0.01225, noise=0.003).offset_s == pytest.approx(0.01225, abs=1e-4)
+
+
 def test_errors_that_last_for_frames_tell_less() -> None:
     independent, lasting = recording(offset_s=0.05), recording(offset_s=0.05, repeated=0.8)
     # (1 + 0.8) / (1 - 0.8) frames in a row tell the same.

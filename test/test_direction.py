@@ -135,6 +135,8 @@ def test_continuity_carries_the_sign_and_its_doubt() -> None:
     doubtful = replace(sure, probability=0.5)
     assert decide(twist, now, previous=sure).sign == 1
     assert decide(twist, now, previous=sure).probability > 0.7
+    # However fast it goes on, it does not make the sign as sure as a look at the neighbouring frame.
+    assert decide(30 * twist, now, previous=replace(sure, twist=30 * twist)).probability < 0.975
     assert decide(twist, now, previous=opposite).sign == -1
     agreed, contested = (decide(twist, now, view(twist, -INTERVAL_NS), previous=p) for p in (sure, opposite))
     assert agreed.sign == contested.sign == 1

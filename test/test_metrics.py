@@ -78,15 +78,18 @@ def test_axis_ratio_is_empty_where_the_truth_hardly_moves() -> None:
 
 
 def test_the_sign_follows_rotation_and_at_standstill_translation() -> None:
-    truth = np.array([[1.0, 0, 0, 0, 0, -1], [0.01, 0, 0, 0, 0, 1], [np.nan] * 6, [1.0] * 6])
-    twist = np.array([[2.0, 0, 0, 0, 0, 9], [1.0, 0, 0, 0, 0, -1], [1.0] * 6, [0.0] * 6])
+    truth = np.array([[0, 0, 0.06, -1, 0, 0], [0, 0, 0.04, 1, 0, 0], [np.nan] * 6, [1.0] * 6])
+    twist = np.array([[0, 0, 2.0, 9, 0, 0], [0, 0, 1.0, -1, 0, 0], [1.0] * 6, [0.0] * 6])
     np.testing.assert_array_equal(true_sign(twist, truth), [1, -1, np.nan, np.nan])
+    # Of a gyro no translation is known.
+    truth[:, 3:] = np.nan
+    np.testing.assert_array_equal(true_sign(twist, truth), [1, 1, np.nan, np.nan])
 
 
 def test_sign_accuracy_counts_blurred_frames_only() -> None:
     truth = random_truth(10)
     sign = np.array([1, 1, 1, -1, -1, -1, -1, -1, -1, -1.0])
-    blur = np.array([5, 5, 5, 5, 1, 0.5, 0, 0, 0, 0.2])
+    blur = np.array([5, 5, 5, 1.1, 1, 0.5, 0, 0, 0, 0.2])
     assert sign_accuracy(frames(truth * sign[:, None], truth, blur_px=blur)) == pytest.approx(0.75)
 
 
@@ -120,7 +123,7 @@ def test_sharp_frames_are_judged_by_their_own_covariance() -> None:
     truth = np.zeros((4, 6))
     twist = truth.copy()
     twist[:, 0] = [0.1, 0.1, 0.5, 9]
-    case = sharp_frames(frames(twist, truth, blur_px=np.array([0.1, 0.2, 0.4, 3])))
+    case = sharp_frames(frames(twist, truth, blur_px=np.array([0.1, 0.2, 0.4, 0.6])))
     assert case["frames"] == 3
     np.testing.assert_allclose(case["within_two_sigma"], [2 / 3, 1, 1])
     np.testing.assert_allclose(case["two_sigma_px"], [0.5] * 3)

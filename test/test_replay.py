@@ -103,6 +103,7 @@ def test_a_bag_of_every_format(
     assert alignment["gyro"] == "/imu/data (imu_link)"
     assert alignment["offset_s"] == pytest.approx(OFFSET_S, abs=0.002)
     np.testing.assert_allclose(alignment["rotation_gyro_to_camera"], MOUNTING, atol=0.03)
+    assert abs(alignment["quaternion_xyzw"] @ quaternion(MOUNTING)) == pytest.approx(1, abs=1e-3)
     assert re.search(
         r"its time = camera's \+0\.02\d\d .* correlation (1\.000|0\.99)", capsys.readouterr().out
     )
