@@ -80,6 +80,14 @@ def test_frames_known_poorly_hardly_count() -> None:
     assert angle(found.rotation, ROTATION) < np.radians(3)
 
 
+def test_frames_beyond_the_gyros_recording_are_left_out() -> None:
+    # It ends after 12 s, the camera begins after one.
+    found = recording(offset_s=0.05, frames=400)
+    assert found.usable
+    assert 315 < found.frames < 330
+    assert found.offset_s == pytest.approx(0.05, abs=0.005)
+
+
 def test_unknown_signs_and_a_wrong_exposure_do_not_matter() -> None:
     found = recording(offset_s=0.05, flipped=0.5, scale=1.6)
     assert found.usable

@@ -208,6 +208,17 @@ def test_channel_order_is_kept_and_mono_is_repeated():
     assert (view.warp(colour[..., ::-1])[view.valid] == (30, 20, 10)).all()
 
 
+def test_what_need_not_be_shrunk_keeps_its_detail():
+    image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    same = CanonicalView(CameraModel.pinhole(WIDTH, HEIGHT, FOCAL), WIDTH, HEIGHT, FOCAL)
+    assert (same.warp(image) == image).all()
+    small = CanonicalView(CameraModel.pinhole(111, 75, FOCAL / 3), WIDTH, HEIGHT, FOCAL)
+    spot = np.zeros((75, 111), np.uint8)
+    spot[37, 55] = 240
+    # Beside the middle of the spot by a sixth of a pixel both ways.
+    assert small.warp(spot)[111, 159, 0] == pytest.approx(240 * (5 / 6) ** 2, abs=6)
+
+
 def test_strong_shrinking_does_not_alias():
     view = CanonicalView(camera(size=(1920, 1440), focal=(1433.0, 1433.0)), WIDTH, HEIGHT, FOCAL)
     stripes = np.zeros((1440, 1920, 3), np.uint8)

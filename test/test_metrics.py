@@ -46,9 +46,12 @@ def test_errors_are_pooled_over_axes() -> None:
     errors = velocity_errors(frames(estimate, truth))
     np.testing.assert_allclose(errors["angular_rmse"], [0.3, 0, 0.4])
     np.testing.assert_allclose(errors["angular_zero_rmse"], [3, 0, 4])
+    np.testing.assert_allclose(errors["linear_rmse"], [0, 0.5, 0])
+    np.testing.assert_allclose(errors["linear_zero_rmse"], [1, 0, 0])
     assert errors["angular_ratio"] == pytest.approx(0.1)
     assert errors["linear_ratio"] == pytest.approx(0.5)
     assert errors["angular_median_error"] == pytest.approx(0.5)
+    assert errors["linear_median_error"] == pytest.approx(0.5)
     np.testing.assert_allclose(errors["axis_ratio"], [0.1, np.nan, 0.1, 0, np.nan, np.nan])
 
 
