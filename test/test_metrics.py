@@ -106,6 +106,12 @@ def test_sign_reliability_by_stated_probability() -> None:
     assert rows[0]["bin"] == [0.5, 0.6]
     assert rows[0]["right"] == pytest.approx(0.55)
     assert rows[4]["right"] == pytest.approx(rows[4]["stated"])
+    # A truth that is not known, or hardly moves for what it is known, tells no sign.
+    sigma = np.zeros((1000, 6))
+    sigma[800:900] = 10
+    truth[900:] = np.nan
+    rows = sign_reliability(frames(twist, truth, truth_sigma=sigma, sign_probability=probability))
+    assert [row["frames"] for row in rows] == [500, 0, 0, 0, 300]
 
 
 def test_nees_of_matching_noise_covers_95_percent() -> None:

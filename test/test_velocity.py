@@ -246,6 +246,9 @@ def test_prior_bounds_what_is_not_observed() -> None:
     assert (np.diag(solution.covariance) <= sigma**2 * 1.001).all()
     assert np.abs(solution.twist[3:]).max() < options.prior_linear_m_s
     assert solution.observability[3:].max() < 0.1
+    removed = 1 - np.diag(solution.covariance)[:3] / options.prior_angular_rad_s**2
+    np.testing.assert_allclose(solution.observability[:3], removed, rtol=1e-6)
+    assert (removed < 0.98).any()
 
 
 def test_a_camera_turns_in_place_or_steps_as_the_image_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
