@@ -210,8 +210,10 @@ def test_channel_order_is_kept_and_mono_is_repeated():
 
 def test_what_need_not_be_shrunk_keeps_its_detail():
     image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
-    same = CanonicalView(CameraModel.pinhole(WIDTH, HEIGHT, FOCAL), WIDTH, HEIGHT, FOCAL)
-    assert (same.warp(image) == image).all()
+    for across, down in ((1, 1), (2, 1), (1, 2)):
+        size, focal = (across * WIDTH, down * HEIGHT), (across * FOCAL, down * FOCAL)
+        view = CanonicalView(camera(focal=focal, size=size), WIDTH, HEIGHT, FOCAL)
+        assert (view.warp(image.repeat(across, axis=1).repeat(down, axis=0)) == image).all()
     small = CanonicalView(CameraModel.pinhole(111, 75, FOCAL / 3), WIDTH, HEIGHT, FOCAL)
     spot = np.zeros((75, 111), np.uint8)
     spot[37, 55] = 240

@@ -129,9 +129,9 @@ def test_nees_of_matching_noise_covers_95_percent() -> None:
 
 
 def test_sharp_frames_are_judged_by_their_own_covariance() -> None:
-    truth = np.zeros((4, 6))
+    truth = np.full((4, 6), 0.7)
     twist = truth.copy()
-    twist[:, 0] = [0.1, 0.1, 0.5, 9]
+    twist[:, 0] += [0.1, 0.1, -0.5, 9]
     case = sharp_frames(frames(twist, truth, blur_px=np.array([0.1, 0.2, 0.4, 0.6])))
     assert case["frames"] == 3
     np.testing.assert_allclose(case["within_two_sigma"], [2 / 3, 1, 1])

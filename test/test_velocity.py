@@ -12,7 +12,7 @@ from blur_imu_ros.motion_field import interaction_matrix
 from blur_imu_ros.solve import prior
 from blur_imu_ros.solve.covariance import at_rest, condition_number, inverse_information
 from blur_imu_ros.solve.lever_arm import camera_of_centre
-from blur_imu_ros.solve.linearise import linearise
+from blur_imu_ros.solve.linearise import linearise, whitened
 from blur_imu_ros.solve.motion_points import PointGeometry
 from blur_imu_ros.solve.prior import weigh_steps
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
@@ -397,6 +397,27 @@ def test_derivative_of_the_residual() -> None:
     model = linearise(points, motion[None])
     analytic = -2 * model.gradient(points.rows, np.ones((1, points.count)))[0]
     np.testing.assert_allclose(analytic, numeric, rtol=1e-4)
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_information_is_half_the_curvature_where_the_residual_vanishes(
+    representation: FlowRepresentation,
+) -> None:
+    scene = random_scene(np.random.default_rng(18), 6, stride=16)
+    points = measure(scene, representation, 0.5, depth_sigma=0.3)
+    motion, ones = scene.twist * EXPOSURE_S, np.ones((1, points.count))
+    step = 1e-6 * np.linalg.norm(motion) * np.eye(6)
+
+    def gradient(at: np.ndarray) -> np.ndarray:
+        return linearise(points, at[None]).gradient(points.rows, ones)[0]
+
+    numeric = np.array([gradient(motion - h) - gradient(motion + h) for h in step]) / (2 * step[0, 0])
+    information = linearise(points, motion[None], marginal=True).information(points.rows, ones)[0]
+    tolerance = 1e-4 * np.sqrt(np.outer(*2 * [np.diag(information)]))
+    assert (np.abs(information - numeric) < tolerance).all()
+    if not points.noise_on_flow:
+        rows, _ = whitened(points, motion)
+        assert (np.abs((rows @ rows.conj().T).real - information) < tolerance).all()
 
 
 def test_points_that_are_not_finite_are_left_out() -> None:
