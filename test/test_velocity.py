@@ -418,6 +418,9 @@ def test_information_is_half_the_curvature_where_the_residual_vanishes(
     if not points.noise_on_flow:
         rows, _ = whitened(points, motion)
         assert (np.abs((rows @ rows.conj().T).real - information) < tolerance).all()
+        _, residual = whitened(points, 1.05 * motion)
+        distance2 = linearise(points, 1.05 * motion[None]).distance2[0]
+        np.testing.assert_allclose(np.square(np.abs(residual)), distance2, rtol=1e-9)
 
 
 def test_points_that_are_not_finite_are_left_out() -> None:
