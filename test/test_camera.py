@@ -243,7 +243,18 @@ def test_binning_and_region_of_interest():
 def test_rectified_image_uses_the_projection_matrix_alone():
     rectified = CameraModel.from_camera_info(camera_info(), rectified=True)
     assert rectified.model is DistortionModel.NONE
+    assert (rectified.width, rectified.height) == (640, 480)
     assert np.allclose(rectified.project(np.array([[0.1, -0.2]])), [[322 + 48.0, 240 - 96.4]])
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_what_is_written_of_a_camera_is_read_again(lens):
+    source, rays = camera(lens), np.array([[0.1, -0.2], [-0.25, 0.15]])
+    model, coefficients = source.ros_distortion
+    matrices = {"k": source.matrix.ravel(), "p": source.projection.ravel()}
+    info = camera_info(distortion_model=model, d=coefficients, **matrices)
+    assert np.allclose(CameraModel.from_camera_info(info).project(rays), source.project(rays))
+    assert (CameraModel.from_camera_info(info, rectified=True).matrix == source.matrix).all()
 
 
 def test_real_message_class_is_read():
