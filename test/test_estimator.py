@@ -227,6 +227,17 @@ def test_a_view_of_a_quarter_of_the_scene_tells_a_quarter() -> None:
     np.testing.assert_allclose(other, 4 * one, rtol=1e-3, atol=1e-9)
 
 
+def test_only_what_the_camera_sees_within_the_border_is_used() -> None:
+    network = Oracle(TWIST)
+    beside = CameraModel(WIDTH, HEIGHT, CAMERA.matrix + 100 * np.eye(3, k=2))
+    options = EstimatorOptions(solver=SolverOptions(border_px=40, max_points=X.size))
+    solver = CameraSolver(beside, replace(network.spec, independent_fraction=1.0), options)
+    points = solver.points(network.predict(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
+    within = (np.abs(X) <= WIDTH / 2 - 40) & (np.abs(Y) <= HEIGHT / 2 - 40)
+    assert (within & ~solver.seen).any()
+    assert points.count == np.count_nonzero(within & solver.seen)
+
+
 def test_a_new_camera_rebuilds_the_view_and_starts_anew() -> None:
     estimator = BlurImuEstimator(Oracle(TWIST))
     estimator.estimate(frame(0))

@@ -148,8 +148,8 @@ def test_the_summary_is_strict_json_even_without_any_truth() -> None:
 
 def test_the_summary_tells_rotation_and_time_by_their_measures() -> None:
     truth = random_truth(101)
-    twist = truth + [0.16, 0.16, 0.16, 0, 0, 9]
-    twist[:25] = truth[:25] + [0.3, 0, 0, 0, 0, 9]
+    twist = truth + np.array([0.16, 0.16, 0.16, 0, 0, 9])
+    twist[:25] = truth[:25] + np.array([0.3, 0, 0, 0, 0, 9])
     found = summary(frames(twist, truth, blur_px=np.arange(101.0)))
     assert found["nees_coverage_95"] == {"all": 0, "w": pytest.approx(76 / 101)}
     assert found["latency_ms"] == {"p50": 50, "p99": 99}
