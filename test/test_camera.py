@@ -151,7 +151,7 @@ def test_fisheye_wider_than_half_a_sphere():
 
 def test_narrow_camera_is_viewed_at_a_longer_focal_length():
     view = CanonicalView(camera(focal=(1000.0, 1000.0)), WIDTH, HEIGHT, FOCAL)
-    assert view.focal_px == pytest.approx(max(WIDTH / 0.64, HEIGHT / 0.48), rel=1e-3)
+    assert view.focal_px == pytest.approx(max(WIDTH / 0.64, HEIGHT / 0.48), rel=1e-6)
     assert view.depth_scale == pytest.approx(view.focal_px / FOCAL)
     assert view.valid_share > 0.98
 
@@ -240,6 +240,12 @@ def test_binning_and_region_of_interest():
     assert np.allclose(2 * part.project(rays) + 0.5 + (120, 100), full.project(rays))
 
 
+def test_skewed_pixels():
+    matrix = np.array([[500.0, 3, 320], [0, 490, 240], [0, 0, 1]])
+    pixels = CameraModel(640, 480, matrix).project(np.array([[0.2, -0.1]]))
+    assert np.allclose(pixels, [(matrix @ [0.2, -0.1, 1])[:2]])
+
+
 def test_rectified_image_uses_the_projection_matrix_alone():
     rectified = CameraModel.from_camera_info(camera_info(), rectified=True)
     assert rectified.model is DistortionModel.NONE
@@ -285,6 +291,7 @@ def test_cameras_resemble_each_other_within_a_calibration(lens):
 
     assert source.resembles(moved(-0.6))
     assert not source.resembles(moved(-0.7))
+    assert not source.resembles(moved(0.7))
     assert not source.resembles(camera(lens, size=(640, 482)))
     if source.distortion:
         for by, alike in ((-9e-4, True), (-2e-3, False)):
