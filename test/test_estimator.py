@@ -222,7 +222,11 @@ def test_a_view_of_a_quarter_of_the_scene_tells_a_quarter() -> None:
     )
     whole, part = (CameraSolver(camera, spec, options) for camera in (CAMERA, narrow))
     assert part.view.depth_scale == pytest.approx(2 * whole.view.depth_scale)
-    points = whole.points(network.predict(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
+    prediction = network.predict(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    points, zoomed = whole.points(prediction), part.points(prediction)
+    # What it shows is twice as far as it looks, and known half as well: a step draws as much.
+    np.testing.assert_allclose(zoomed.rows[3:5, 0], points.rows[3:5, 0])
+    np.testing.assert_allclose(zoomed.depth_rows[:2, 0], points.depth_rows[:2, 0])
     one, other = (each.solve(points, EXPOSURE_S, options).covariance for each in (whole, part))
     np.testing.assert_allclose(other, 4 * one, rtol=1e-3, atol=1e-9)
 

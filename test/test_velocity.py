@@ -399,6 +399,19 @@ def test_derivative_of_the_residual() -> None:
     np.testing.assert_allclose(analytic, numeric, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_beside_its_sign_free_form_stands_one_of_the_two_flows(representation: FlowRepresentation) -> None:
+    scene = random_scene(np.random.default_rng(19), 5, stride=16)
+    # Straight down, of which twice the angle points along -u; and none at all.
+    scene.flow[:2] = [[0, 5], [0, 0]]
+    points = measure(scene, representation, 0.5)
+    np.testing.assert_allclose(points.flow**2, points.q * np.abs(points.q), atol=1e-6)
+    expected = np.hypot(*scene.flow.T) / 0.5
+    np.testing.assert_allclose(np.sort(np.abs(points.q)), np.sort(expected), atol=1e-9)
+    assert np.abs(points.flow.imag).max() > 9
+
+
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 def test_information_is_half_the_curvature_where_the_residual_vanishes(
     representation: FlowRepresentation,

@@ -118,8 +118,8 @@ class PointGeometry:
         else:
             # The bisector of q and the positive u axis; it vanishes only where q points straight along -u.
             q, half = emitted, emitted + length
-            size = np.abs(half)
-            half = np.where(size > 1e-9 * length, half * (length / np.maximum(size, _TINY)), 1j * length)
+            size, least = np.abs(half), 1e-9 * length + _TINY
+            half = np.where(size > least, half * (length / np.maximum(size, least)), 1j * length)
         points = MotionPoints(
             q=q,
             flow=half,
