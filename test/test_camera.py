@@ -163,9 +163,10 @@ def test_wide_camera_is_viewed_at_the_canonical_focal_length():
     assert view.valid.all()
 
 
-def test_a_picture_beside_the_axis_fills_the_view_where_little_is_lost():
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_picture_beside_the_axis_fills_the_view_where_little_is_lost(side):
     middle, beside, far = (
-        CanonicalView(camera(focal=(1000.0, 1000.0), offset=(across, 0.0)), WIDTH, HEIGHT, FOCAL)
+        CanonicalView(camera(focal=(1000.0, 1000.0), offset=(side * across, 0.0)), WIDTH, HEIGHT, FOCAL)
         for across in (0, 0.06, 0.25)
     )
     assert beside.valid_share > 0.98

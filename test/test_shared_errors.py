@@ -92,6 +92,7 @@ def test_a_prior_pulls_towards_rest():
     options = replace(PLAIN, prior_angular_rad_s=5 * float(np.sqrt(free.covariance[2, 2])))
     pulled = solve_velocity(points, EXPOSURE_S, Calibration(fraction_of(scene)), options)
     assert abs(pulled.twist[2] / free.twist[2]) == pytest.approx(25 / 26, abs=0.02)
+    assert pulled.covariance[2, 2] / free.covariance[2, 2] == pytest.approx(25 / 26, abs=0.02)
 
 
 def test_a_still_camera_is_known_to_be_still():

@@ -14,7 +14,7 @@ from blur_imu_ros.solve.covariance import at_rest, condition_number, inverse_inf
 from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.linearise import linearise, whitened
 from blur_imu_ros.solve.motion_points import PointGeometry
-from blur_imu_ros.solve.prior import weigh_steps
+from blur_imu_ros.solve.prior import prior_of, weigh_steps
 from blur_imu_ros.velocity import Calibration, SolverOptions, VelocitySolution, solve_velocity
 
 REPRESENTATIONS = list(FlowRepresentation)
@@ -187,6 +187,19 @@ def test_without_a_prior_a_lever_arm_changes_nothing(representation: FlowReprese
     np.testing.assert_allclose(seated.covariance, plain.covariance, rtol=1e-3, atol=1e-9)
 
 
+def test_a_sharp_image_says_no_more_than_its_smallest_blur() -> None:
+    scene = random_scene(np.random.default_rng(8), 0.2)
+    points = measure(scene, FlowRepresentation.DOUBLE_ANGLE, 0.01)
+
+    def sigmas(min_blur_px: float) -> np.ndarray:
+        return 1 / np.sqrt(prior_of(points, EXPOSURE_S, 10.0, 0.7, min_blur_px).precision)
+
+    np.testing.assert_allclose(sigmas(1.0)[3:], 2 * sigmas(0.5)[3:])
+    np.testing.assert_allclose(sigmas(0.0)[3:], 0.2 * sigmas(1.0)[3:], rtol=0.02)
+    np.testing.assert_allclose(sigmas(0.0)[:3], 10.0 * EXPOSURE_S)
+    np.testing.assert_allclose(sigmas(1e3), np.repeat([10.0, 0.7], 3) * EXPOSURE_S)
+
+
 def test_poor_depth_spoils_translation_but_not_rotation() -> None:
     rng = np.random.default_rng(7)
     errors, consistency = [], []
@@ -275,6 +288,7 @@ def test_a_camera_turns_in_place_or_steps_as_the_image_has_it(monkeypatch: pytes
     assert stepping < 1.25 * errors(1.2)
 
 
+@pytest.mark.filterwarnings("error")
 def test_two_kinds_of_steps_are_weighed_as_the_mixture_of_their_posteriors() -> None:
     """Against the integral over a grid, for a motion of which one axis is known a little."""
     information = np.diag([1e8, 1e8, 1e8, 3.0, 1e-9, 1e-9])
@@ -294,6 +308,8 @@ def test_two_kinds_of_steps_are_weighed_as_the_mixture_of_their_posteriors() -> 
         assert mean[3] == pytest.approx(expected, abs=1e-4)
         assert covariance[3, 3] == pytest.approx(posterior @ (x - expected) ** 2, rel=1e-3)
     assert np.allclose(weigh_steps(information, motion, np.zeros(6))[0], motion)
+    # Of a fast step that is plain to see there is no doubt.
+    assert np.allclose(weigh_steps(1e7 * np.eye(6), np.full(6, 10.0), precision)[0], 10)
 
 
 def test_errors_common_to_the_image_never_average_out() -> None:
@@ -445,7 +461,7 @@ def test_points_that_are_not_finite_are_left_out() -> None:
     points = measure(
         Scene(scene.twist, broken, depth, scene.x, scene.y), FlowRepresentation.DOUBLE_ANGLE, 0.5
     )
-    assert points.count == np.count_nonzero((np.arange(scene.x.size) % 3) == 2)
+    assert points.count == points.grid_count == np.count_nonzero((np.arange(scene.x.size) % 3) == 2)
     assert nees(solve(points).twist, np.eye(6), scene.twist) < 1e-12
 
 
