@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blur_imu_ros.errors import ExposureError
-from blur_imu_ros.offline.exposure_fit import fit_exposure
+from blur_imu_ros.offline.exposure_fit import fit_exposure, limit_note
 
 TRUTH = np.random.default_rng(0).normal(size=(120, 3)) * 2
 
@@ -55,6 +55,13 @@ def test_failed_frames_do_not_pull_it() -> None:
 def test_it_never_exceeds_the_frame_interval() -> None:
     solve, _ = solver(0.05)
     assert fit_exposure(solve, TRUTH, 0.0333) <= 0.0334
+
+
+@pytest.mark.parametrize(
+    ("fitted_s", "told"), [(0.0005, True), (0.0006, False), (0.031, False), (0.0333, True)]
+)
+def test_an_exposure_at_either_end_of_its_range_is_told(fitted_s: float, told: bool) -> None:
+    assert ("at an end of its range" in limit_note(fitted_s, 0.0333)) is told
 
 
 @pytest.mark.parametrize(
