@@ -92,6 +92,16 @@ def test_values_outside_are_refused_at_start_with_what_is_allowed(name, value):
     assert allowed(FIELDS[name]) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["lever_arm_m", "prior_linear_m_s"])
+def test_a_list_that_mixes_kinds_of_numbers_is_told_how_to_be_written(name):
+    # `ros2 param set` sends it as text.
+    with pytest.raises(ConfigurationError, match=r"write 1\.0, not 1"):
+        change(Settings(), **{name: "[0.1, 1, 0.3]"})
+    with pytest.raises(ConfigurationError) as caught:
+        change(Settings(), **{name: "far"})
+    assert str(caught.value).endswith(allowed(FIELDS[name]))
+
+
 def test_misspelt_names_are_found():
     with node(exposre_s=0.1, use_sim_time=False, **{"qos_overrides./image.subscription.depth": 1}) as subject:
         parameters.declare(subject)

@@ -201,7 +201,12 @@ def checked(item: Field[Any], value: Any) -> Any:
             return tuple(_fitting(part, usual, bounds) for part, usual in zip(value, default, strict=True))
         return _fitting(value, default, bounds)
     except (TypeError, ValueError):
-        raise ConfigurationError(f"parameter {item.name} is {value!r}; allowed: {allowed(item)}") from None
+        # What ROS makes of a list that mixes whole numbers with others.
+        mixed = isinstance(value, str) and value.startswith("[")
+        hint = " (in a list write 1.0, not 1, beside 0.5)" if mixed else ""
+        raise ConfigurationError(
+            f"parameter {item.name} is {value!r}; allowed: {allowed(item)}{hint}"
+        ) from None
 
 
 def _fitting(value: Any, default: Any, bounds: tuple[float, float] | None) -> Any:
