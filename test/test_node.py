@@ -424,8 +424,11 @@ def test_parameters_change_at_run_time_where_that_is_safe(rig, start):
     start(exposure_s=1, time_jump_s=2)
     assert rig.set_parameter("exposure_s", EXPOSURE_S) == (True, "")
     assert rig.set_parameter("prior_linear_m_s", 2) == (True, "")
+    # From one number to three and back.
+    assert rig.set_parameter("prior_linear_m_s", [0.1, 0.2, math.inf]) == (True, "")
     assert rig.set_parameter("prior_linear_m_s", math.inf) == (True, "")
     assert rig.set_parameter("lever_arm_m", [0.1, 0.0, 0.3]) == (True, "")
+    assert rig.set_parameter("lever_arm_m", [0, 0, 0]) == (True, "")
     for name, value, told in (
         ("model", "other.onnx", "unconfigured"),
         ("provider", "cuda", "unconfigured"),

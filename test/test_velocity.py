@@ -182,9 +182,28 @@ def test_without_a_prior_a_lever_arm_changes_nothing(representation: FlowReprese
     rng = np.random.default_rng(9)
     points = measure(random_scene(rng, 8), representation, 0.5, rng, depth_sigma=0.2)
     plain = solve(points, depth_scale_sigma=0.0)
-    seated = solve(points, replace(PLAIN, lever_arm_m=(0.3, 0.1, -0.4)), depth_scale_sigma=0.0)
+    seated = solve(points, replace(PLAIN, lever_arm_m=(0.0, 0.1, -0.4)), depth_scale_sigma=0.0)
     np.testing.assert_allclose(seated.twist, plain.twist, rtol=1e-4)
     np.testing.assert_allclose(seated.covariance, plain.covariance, rtol=1e-3, atol=1e-9)
+
+
+def test_with_a_lever_arm_observability_and_the_scale_of_depth_are_of_the_centre() -> None:
+    rng = np.random.default_rng(9)
+    points = measure(random_scene(rng, 8), FlowRepresentation.DOUBLE_ANGLE, 1.0, rng, depth_sigma=0.2)
+    options = SolverOptions(lever_arm_m=(0.0, 0.1, -0.4), exposure_relative_sigma=0.0)
+    to_camera = camera_of_centre(options.lever_arm_m)
+    to_centre = np.linalg.inv(to_camera)
+    known, unknown = (
+        solve(points, options, independent_fraction=0.01, depth_scale_sigma=sigma) for sigma in (0.0, 0.3)
+    )
+    variances = np.diag(to_centre @ known.covariance @ to_centre.T)
+    held = prior_of(points.in_terms_of(to_camera), EXPOSURE_S, 10.0, 0.7, 0.0)
+    expected = np.maximum(1 - variances * held.overall * EXPOSURE_S**2, 0)
+    np.testing.assert_allclose(known.observability, expected, rtol=1e-6)
+    step = np.r_[np.zeros(3), (to_centre @ known.twist)[3:]]
+    np.testing.assert_allclose(
+        unknown.covariance - known.covariance, 0.3**2 * np.outer(step, step), atol=1e-9
+    )
 
 
 def test_a_sharp_image_says_no_more_than_its_smallest_blur() -> None:
@@ -479,6 +498,10 @@ def test_bad_input_is_named() -> None:
         )
     with pytest.raises(ConfigurationError, match="prior_linear_m_s"):
         SolverOptions(prior_linear_m_s=-1)
+    with pytest.raises(ConfigurationError, match="prior_linear_m_s"):
+        SolverOptions(prior_linear_m_s=(0.1, 0.2))
+    with pytest.raises(ConfigurationError, match="lever_arm_m"):
+        SolverOptions(lever_arm_m=(0.1, 0.2))
     with pytest.raises(ConfigurationError, match="exposure_relative_sigma"):
         SolverOptions(exposure_relative_sigma=np.nan)
 
