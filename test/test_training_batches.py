@@ -1,4 +1,4 @@
-"""Batches from shards on disk: of one size each, mirrored with their truth, and labels that stay with their pixels."""
+"""Samples and batches of them: views inside their key frame, labels that stay with their pixels, mirrored with their truth."""
 # ruff: noqa: E402  the modules below need torch
 
 from pathlib import Path
@@ -11,12 +11,15 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 from blur_imu_ros.errors import ConfigurationError
 from training import __main__ as training
 from training.canonical import STRIDE
+from training.imaging.blur import View, view_inverse_depth
+from training.imaging.keyframe import KeyFrame, encode_linear
+from training.imaging.motion import ExposureMotion
 from training.learn import batches
 from training.learn.batches import Shards, assemble, draw_batch, overexpose
 from training.learn.validate import validate
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.pictures import draw_samples
-from training.samples import SampleConfig, write_shard
+from training.samples import SampleConfig, draw_view, make_sample, write_shard
 
 TWIST = np.array([0.01, -0.02, 0.03, 0.002, 0.001, -0.003], np.float32)
 FOCAL_PX = 100.0
@@ -36,6 +39,69 @@ def write(folder: Path, width: int, height: int, count: int = 4, twist: np.ndarr
     )
     write_shard(folder, samples, config)
     return folder
+
+
+def key_of(width: int, height: int, focal_px: float, cell_px: int = 64) -> KeyFrame:
+    """Squares at 1 m and at 4 m, the near ones bright."""
+    cells = np.random.default_rng(0).random((-(-height // cell_px), -(-width // cell_px))) < 0.5
+    near = cells.repeat(cell_px, axis=0).repeat(cell_px, axis=1)[:height, :width]
+    colour = np.where(near, 0.8, 0.1)[..., None].repeat(3, axis=2)
+    return KeyFrame(encode_linear(colour), np.where(near, 1.0, 0.25).astype(np.float32), focal_px)
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        (key_of(960, 720, 600.0), SampleConfig()),
+        (
+            key_of(512, 384, 520.0),
+            SampleConfig(640, 448),
+        ),  # narrower than the view at the canonical focal length
+        (key_of(512, 384, 520.0), SampleConfig(256, 448)),
+    ],
+)
+def test_a_view_lies_inside_its_key_frame(key: KeyFrame, config: SampleConfig):
+    """But for corners that roll may take out, and wherever there is room it looks to all sides."""
+    rng, half = np.random.default_rng(0), np.array(key.inverse_depth.shape[::-1]) / 2
+    reach, turns = [], []
+    for _ in range(200):
+        view = draw_view(rng, key, config)
+        assert view.focal_px >= 0.97 * config.canonical_px
+        corners = view.rays()[[0, 0, -1, -1], [0, -1, 0, -1]] @ view.rotation.T
+        reach.append((np.abs(corners[:, :2] / corners[:, 2:]) * key.focal_px / half).max())
+        turns.append(view.rotation[:2, 2])
+    assert max(reach) < 1.25
+    assert np.median(reach) < 1.0
+    assert np.median(reach) > 0.75
+    assert np.abs(np.mean(turns, axis=0)).max() < 0.05
+    if key.inverse_depth.shape == (720, 960):
+        assert np.std(turns, axis=0).min() > 0.1
+
+
+def test_a_sample_s_labels_are_of_its_own_view_and_motion():
+    config, seen = SampleConfig(256, 192, 300.0), []
+    key = key_of(640, 480, 320.0)
+
+    def recorded(view: View, coarse: np.ndarray) -> ExposureMotion:
+        seen.append((view, coarse))
+        return ExposureMotion(np.array([0.0, 0.002, 0.0, 0.0, 0.0, 0.0]), np.zeros(6))
+
+    for seed in range(6):
+        image, label, (twist, focal_px, canonical_px, metric) = make_sample(
+            np.random.default_rng(seed), key, config, recorded
+        )
+        view, coarse = seen[-1]
+        whole = view_inverse_depth(key, view)
+        assert (view.width, view.height) == (256, 192)
+        assert (focal_px, canonical_px, metric) == (view.focal_px, 300.0, True)
+        assert twist.tolist() == [0.0, 0.002, 0.0, 0.0, 0.0, 0.0]
+        np.testing.assert_array_equal(coarse, whole[2::4, 2::4])
+        cells = whole.reshape(192 // STRIDE, STRIDE, 256 // STRIDE, STRIDE)
+        np.testing.assert_allclose(label, cells.mean(axis=(1, 3)), rtol=2e-3)
+        # What is near is bright, and so are the pixels of its cell.
+        pure = cells.std(axis=(1, 3)) < 0.05
+        grey = image.mean(axis=2).reshape(cells.shape).mean(axis=(1, 3))[pure]
+        assert np.corrcoef(grey, label[pure].astype(float))[0, 1] > 0.9
 
 
 def test_windows_and_whole_views_take_turns_and_fill_the_same_pixels(tmp_path: Path):
@@ -122,6 +188,11 @@ def test_sharp_images_come_more_often_where_fewer_of_the_blurred_are_learnt_from
 
     assert sharp(1.0) == pytest.approx(0.5, abs=0.1)
     assert sharp(0.25) == pytest.approx(0.8, abs=0.1)
+
+
+def test_blur_longer_than_cameras_mostly_see_is_made_rarer():
+    shares = batches.keep_share(torch.tensor([0.0, 36.0, 48.0, 500.0]))
+    torch.testing.assert_close(shares, torch.tensor([1.0, 1.0, 0.421875, 0.3]))
 
 
 def test_a_folder_without_shards_says_what_makes_them(tmp_path: Path):

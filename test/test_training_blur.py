@@ -173,6 +173,7 @@ def test_drawn_motions_reach_every_length_and_none_too_long(key: KeyFrame):
     assert max(lengths) < 20.01
     assert np.mean(np.array(lengths) < 0.5) > 0.03  # sharp images teach "zero"
     assert np.percentile(lengths, 95) > 8
+    assert 1 < np.median(lengths) < 5
 
 
 def test_everyday_motions_are_those_of_hand_and_drone(key: KeyFrame):
