@@ -22,6 +22,7 @@ from training.imaging.posed_rgbd import (
     PosedFrame,
     displacement,
     fill_holes,
+    linear_light,
     read_key_frame,
     seen_from,
 )
@@ -133,6 +134,28 @@ def test_the_path_gives_back_its_twist_over_the_exposure():
     assert path.motion(0.5, 0.02) is None
     between = displacement(path.pose(0.1), path.pose(0.1051))
     np.testing.assert_allclose(between, TWIST * 0.0051, rtol=1e-3, atol=1e-7)
+    beyond = displacement(path.pose(0.38), path.pose(0.42))
+    np.testing.assert_allclose(beyond, TWIST * 0.04, rtol=2e-2, atol=1e-5)
+
+
+def test_a_camera_that_speeds_up_does_so_over_the_exposure():
+    """Velocity and its change are those of the time around it, not of the whole path."""
+    stamps_s = np.arange(61) / 100
+    since = stamps_s - 0.2
+    # Turning about x and moving along it; from 0.3 s on the other way.
+    turn = np.where(stamps_s < 0.3, 0.4 * since + 3.0 * since**2, -since)
+    place = np.where(stamps_s < 0.3, 0.1 * since - 2.0 * since**2, since)
+    twists = np.zeros((61, 6))
+    twists[:, 0], twists[:, 3] = turn, place
+    path = CameraPath(stamps_s, np.array([pose_of(twist) for twist in twists]))
+    motion = path.motion(0.2, 0.02, 0.7)
+    np.testing.assert_allclose(motion.twist[[0, 3]], [0.4 * 0.02, 0.1 * 0.02], rtol=1e-6)
+    np.testing.assert_allclose(motion.change[[0, 3]], [6.0 * 0.02**2, -4.0 * 0.02**2], rtol=1e-6)
+    assert motion.readout == 0.7
+    np.testing.assert_allclose(path.velocity(0.2)[[0, 3]], [0.4, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(
+        displacement(path.pose(0.2), path.pose(0.21)), motion.displacement(0.5), atol=1e-9
+    )
 
 
 def test_a_turned_view_sees_the_motion_in_its_own_axes():
@@ -193,6 +216,14 @@ def test_iphone_layout_with_its_smaller_depth(iphone: Path):
     assert (recording.frames[0].camera.width, recording.frames[0].camera.height) == (640, 480)
     key = read_key_frame(recording.frames[0], recording.depth_per_metre)
     np.testing.assert_allclose(key.inverse_depth, 1 / 1.2, rtol=1e-3)
+    depth = np.full((192, 256), 1200, np.uint16)
+    depth[:, 128:] = 2400
+    cv2.imwrite(str(recording.frames[0].depth), depth)
+    key = read_key_frame(recording.frames[0], recording.depth_per_metre)
+    row = key.inverse_depth[key.inverse_depth.shape[0] // 2]
+    # Between the columns 319 and 320 of the image, whose principal point is at 318.
+    edge = (row.size - 1) / 2 + (319.5 - 318.0) * key.focal_px / 500.0
+    assert np.flatnonzero(np.diff(row) < -0.2)[0] + 0.5 == pytest.approx(edge, abs=1.0)
     motion = recording.path.motion(recording.frames[0].stamp_s, 0.03)
     np.testing.assert_allclose(motion.twist, TWIST * 0.03, rtol=1e-2, atol=1e-5)
 
@@ -242,6 +273,20 @@ def test_holes_are_filled_from_behind_and_counted(tum: Path):
     assert not read_key_frame(frame, 5000.0).metric
     cv2.imwrite(str(frame.depth), np.zeros_like(depth))
     assert read_key_frame(frame, 5000.0) is None
+
+
+def test_what_was_saturated_is_brighter_than_white():
+    light = linear_light(np.array([0, 128, 230, 255], np.uint8)[None, :, None].repeat(3, axis=2))[0, :, 0]
+    np.testing.assert_allclose(light[:3], (np.array([0, 128, 230]) / 255) ** 2.2, rtol=1e-5)
+    assert light[3] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("depth", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3), np.uint16)])
+def test_depth_of_another_kind_is_named(tum: Path, depth: np.ndarray):
+    frame = read_recording(tum, Layout.TUM).frames[0]
+    cv2.imwrite(str(frame.depth), depth)
+    with pytest.raises(SequenceError, match=r"one-channel 16-bit PNG \(5000 per metre\)"):
+        read_key_frame(frame, 5000.0)
 
 
 def test_filling_keeps_what_is_known():
