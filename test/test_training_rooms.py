@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,9 @@ from training.asset_pack.pack import Pack
 from training.asset_pack.split import Split, split_of
 from training.asset_pack.wavefront import load_obj
 from training.imaging.keyframe import FULL_SCALE, load_keyframe
+from training.imaging.posed_rgbd import displacement
+from training.imaging.poses import moved
+from training.imaging.sensor import draw_sensor
 from training.room.rooms import build_room
 from training.room.scene import Light, Material, SceneBuilder
 from training.room.shapes import box, placed
@@ -239,6 +243,58 @@ def test_the_benchmark_s_sequences_are_made_by_one_command(renderer, pack_folder
         found = Sequence.load(tmp_path / kind)
         assert len(found.frames) == 1
         assert np.isfinite(found.truth).all()
+
+
+def test_motion_is_as_strong_and_as_steady_as_its_kind_says():
+    kind = sequences.KINDS["wheels"]
+    kind = replace(kind, lever_arm_m=(0.0, 0.0, 0.0))
+    step_s = sequences.CORRELATION_S / 4
+    twists = sequences.smooth_twists(np.random.default_rng(0), kind, 20_000, step_s)
+    strength = twists.std(axis=0)
+    np.testing.assert_allclose(strength, [*kind.angular_rad_s, *kind.linear_m_s], rtol=0.1)
+    later = (twists[4:] * twists[:-4]).mean(axis=0) / strength**2
+    np.testing.assert_allclose(later, np.exp(-0.5), atol=0.05)
+
+
+def test_a_clip_moves_as_its_truth_says():
+    kind = sequences.KINDS["standard"]
+    shots = [*sequences.clip_shots(np.random.default_rng(0), kind, np.eye(4), 8)]
+    assert len(shots) == 8
+    for before, after in pairwise(shots):
+        rate = displacement(before.pose, after.pose) * sequences.RATE_HZ
+        np.testing.assert_allclose(rate, (before.twist + after.twist) / 2, atol=0.05)
+        change = (after.twist - before.twist) * sequences.RATE_HZ
+        np.testing.assert_allclose(change, (before.twist_rate + after.twist_rate) / 2, atol=1.5)
+
+
+def test_a_photograph_is_the_mean_of_what_each_row_sees_over_its_exposure(renderer, pack_folder: Path):
+    room = build_room(Pack(pack_folder, Split.VALIDATION), 1)
+    renderer.load(room.scene)
+    rng = np.random.default_rng(0)
+    (pose,) = keyframes.camera_poses(room, renderer, rng, 1)
+    none = ("defocus", "vignetting", "shot", "noise_grain", "contrast", "sharpening", "black")
+    none += ("luma_softening", "chroma_softening")
+    linear = {**dict.fromkeys(none, 0.0), "read": 1e-6, "gamma": 1.0, "white": 1.0}
+    sensor = replace(draw_sensor(rng, dark=False), **linear, mono=False, jpeg_quality=0)
+    twist, rate = np.array([1.0, -2.0, 1.5, 0.3, 0.2, 0.4]), np.array([0.0, 40.0, 0.0, 0.0, 0.0, 0.0])
+    size, exposure_s, readout_s = sequences.CameraSize(160, 120, 127.5), 0.02, 0.04
+
+    def photograph(shot: sequences.Shot, readout_s: float) -> tuple[np.ndarray, np.ndarray]:
+        camera = sequences.ClipCamera(size, sensor, exposure_s, readout_s)
+        return sequences.photograph(renderer, shot, camera, rng)
+
+    def still(time_s: float) -> tuple[np.ndarray, np.ndarray]:
+        there = moved(pose, twist * time_s + rate * time_s**2 / 2)
+        return photograph(sequences.Shot(there, np.zeros(6), np.zeros(6)), 0.0)
+
+    image, depth = photograph(sequences.Shot(pose, twist, rate), readout_s)
+    for first_row, middle in ((15, 20 / 120 - 0.5), (55, 0.0), (95, 100 / 120 - 0.5)):
+        part = np.s_[first_row : first_row + 10, 20:-20]
+        instants = [still(middle * readout_s + share * exposure_s) for share in np.linspace(-0.4, 0.4, 5)]
+        mean = np.mean([instant[part] for instant, _ in instants], axis=0)
+        sharp, sharp_depth = (seen[part] for seen in instants[2])
+        assert np.abs(image[part] - mean).mean() < 0.3 * np.abs(sharp - mean).mean()
+        assert np.abs(depth[part] / sharp_depth - 1).mean() < 0.02
 
 
 def test_a_camera_on_an_arm_steps_as_it_turns():
