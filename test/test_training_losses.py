@@ -11,11 +11,14 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 from blur_imu_ros import motion_field
 from training.learn.batches import MIRROR_X, MIRROR_Y
 from training.learn.losses import (
+    BETA,
     Labels,
     covariance_loss,
     depth_loss,
     double_angle,
     flow_loss,
+    gaussian,
+    laplace,
     make_labels,
     predicted_flow,
     solve_at_truth,
@@ -164,6 +167,15 @@ def test_covariance_teaches_sigma_alone(labels: Labels):
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("likelihood", [laplace, gaussian])
+def test_what_is_sure_does_not_drown_what_is_not(likelihood):
+    """Errors of the same share of their sigma: ten times surer pulls less than ten times as hard."""
+    log_sigma = torch.log(torch.tensor([0.1, 1.0]))
+    error = (0.5 * torch.exp(log_sigma)).requires_grad_()
+    likelihood(error, log_sigma).sum().backward()
+    assert float(error.grad[0] / error.grad[1]) == pytest.approx(10 ** (1 - BETA), rel=1e-4)
 
 
 def test_every_output_is_taught(labels: Labels):
