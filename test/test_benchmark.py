@@ -132,7 +132,7 @@ def test_accuracy_writes_every_output(accuracy: list[str], tmp_path: Path) -> No
 
 
 def test_a_trajectory_from_elsewhere_enters_the_table(accuracy: list[str], tmp_path: Path) -> None:
-    # A camera that turns by the true rate, sampled at the frames; positions unknown to it.
+    # A camera that does not turn and moves along x, sampled at the frames.
     (tmp_path / "first.tum").write_text(
         "".join(f"{(10**18 + i * 33_333_333) / 1e9:.6f} {i} 0 0 0 0 0 1\n" for i in range(FRAMES))
     )

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving_camera import INTERVAL_NS, TWIST, poses, write_sequence
+from moving_camera import CAMERA, INTERVAL_NS, TWIST, WALLS, photograph, poses, write_sequence
 
 from blur_imu_ros.benchmark.trajectory import Trajectory, aligned_velocities, read_tum, velocities, write_tum
-from blur_imu_ros.benchmark.visual_odometry import track_sequence
+from blur_imu_ros.benchmark.visual_odometry import relative_motion, track_sequence
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import Sequence
 
@@ -33,6 +33,9 @@ def test_the_scale_comes_from_the_truth_and_the_direction_does_not() -> None:
     np.testing.assert_allclose(twist, TRUTH, atol=2e-2)
     backwards = np.concatenate([TRUTH[:, :3], -TRUTH[:, 3:]], axis=1)
     np.testing.assert_allclose(aligned_velocities([path_of(TWIST)], STAMPS, backwards)[:, 3:], 0)
+    standing = aligned_velocities([path_of(TWIST, scale=0.0)], STAMPS, TRUTH)
+    assert np.isnan(standing[:, 3:]).all(), "nothing has no scale"
+    np.testing.assert_allclose(standing[:, :3], TRUTH[:, :3], atol=2e-2)
 
 
 def test_a_frame_without_a_pose_or_a_neighbour_is_unanswered() -> None:
@@ -79,6 +82,20 @@ def test_visual_odometry_follows_a_sharp_camera(tmp_path: Path) -> None:
     twist = aligned_velocities(track_sequence(sequence), sequence.stamps_ns, sequence.truth)
     np.testing.assert_allclose(twist[:, :3], sequence.truth[:, :3], atol=0.05)
     np.testing.assert_allclose(twist[:, 3:], sequence.truth[:, 3:], atol=0.12)
+
+
+def test_visual_odometry_knows_the_depth_of_its_corners_in_steps() -> None:
+    rotation, translation = poses(TWIST, 4)[3]
+    step = relative_motion(photograph(np.eye(3), np.zeros(3)), photograph(rotation, translation), CAMERA)
+    assert step is not None
+    length = np.linalg.norm(translation)
+    np.testing.assert_allclose(step.rotation, rotation, atol=0.01)
+    np.testing.assert_allclose(step.translation, translation / length, atol=0.1)
+    depth, walls = step.depth_before * length, np.array([wall[1] for wall in WALLS])
+    assert np.median(np.abs(depth[:, None] / walls - 1).min(axis=1)) < 0.05
+    rays = np.column_stack([(step.before - CAMERA.matrix[:2, 2]) / CAMERA.matrix[0, 0], np.ones(len(depth))])
+    after = (depth[:, None] * rays @ rotation.T + translation)[:, 2]
+    np.testing.assert_allclose(step.depth_after * length, after, rtol=0.02)
 
 
 def test_visual_odometry_of_nothing_to_see_is_no_trajectory(tmp_path: Path) -> None:
