@@ -19,7 +19,7 @@ from training.learn.batches import Shards, assemble, draw_batch, overexpose
 from training.learn.validate import validate
 from training.network import FlowDepthNetwork, NetworkConfig
 from training.pictures import draw_samples
-from training.samples import SampleConfig, draw_view, make_sample, write_shard
+from training.samples import SAMPLE_DTYPE, SampleConfig, draw_view, make_sample, write_shard
 
 TWIST = np.array([0.01, -0.02, 0.03, 0.002, 0.001, -0.003], np.float32)
 FOCAL_PX = 100.0
@@ -165,6 +165,17 @@ def test_mirrored_samples_are_mirrored_with_their_truth(tmp_path: Path):
             torch.testing.assert_close(depth.flip(axes), plain.labels.inverse_depth[0])
             seen.add(axes)
     assert len(seen) == 4
+
+
+def test_a_crop_has_the_labels_of_its_place():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    depth = rng.uniform(0.2, 1.0, (4, 8)).astype(np.float16)
+    sample = (image, depth, np.array((TWIST, FOCAL_PX, FOCAL_PX, True), SAMPLE_DTYPE))
+    whole, crop = assemble([sample], (0, 0), (64, 128)), assemble([sample], (16, 48), (32, 64))
+    torch.testing.assert_close(crop.image, whole.image[:, :, 16:48, 48:112])
+    torch.testing.assert_close(crop.labels.inverse_depth, whole.labels.inverse_depth[:, 1:3, 3:7])
+    torch.testing.assert_close(crop.labels.flow, whole.labels.flow[:, 1:3, 3:7])
 
 
 def test_shards_of_two_sizes_are_validated_and_drawn_one_size_at_a_time(tmp_path: Path):

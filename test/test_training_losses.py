@@ -99,6 +99,14 @@ def test_large_errors_of_velocity_weigh_most(labels: Labels):
     assert larger == pytest.approx(2 * large, rel=0.05)
 
 
+def test_the_loss_of_a_batch_is_the_mean_of_its_samples(labels: Labels):
+    errors = torch.tensor([[0.01, 0.0, 0.02, 0.0, 0.01, 0.0], [-0.1, 0.05, 0.0, 0.03, 0.0, 0.2]])
+    alone = [
+        velocity_loss(labels.map(lambda part, k=k: part[k : k + 1]), errors[k : k + 1]).item() for k in (0, 1)
+    ]
+    assert velocity_loss(labels, errors).item() == pytest.approx(np.mean(alone), rel=1e-5)
+
+
 def test_roll_weighs_as_much_as_pitch_and_yaw(labels: Labels):
     pitch, _, roll = (
         velocity_loss(labels, 0.01 * torch.eye(6)[axis].expand(2, 6)).item() for axis in range(3)
