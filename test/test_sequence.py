@@ -49,6 +49,7 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert sequence.name == "walk"
     assert sequence.camera == CAMERA
     assert sequence.stamps_ns.tolist() == [START_NS + i * 33_000_000 for i in range(4)]
+    assert sequence.frame_interval_s == pytest.approx(0.033)
     assert [f.exposure_s for f in sequence.frames] == [0.01] * 4
     assert np.array_equal(read_image(sequence.frames[1].image), image(1))
     np.testing.assert_allclose(sequence.truth[2], np.arange(6) * 0.1 + 2)
@@ -62,11 +63,13 @@ def test_mono_images_and_unknown_depth(tmp_path: Path) -> None:
     grey = image(0)[..., 0]
     depth = np.full((48, 64), 2.0)
     depth[:10] = np.nan
+    depth[10:20] = 14.0  # farther than 16 bits reach
     with SequenceWriter(tmp_path / "s", CAMERA) as writer:
         writer.add(0, grey, depth_m=depth)
     sequence = Sequence.load(tmp_path / "s")
     assert np.array_equal(read_image(sequence.frames[0].image), grey)
-    assert np.isnan(read_depth(sequence.frames[0].depth)[:10]).all()
+    np.testing.assert_array_equal(np.isnan(read_depth(sequence.frames[0].depth)).all(axis=1), np.arange(48) < 20)
+    assert sequence.frame_interval_s == 0
     assert sequence.frames[0].exposure_s is None
     assert np.isnan(sequence.truth).all()
     assert not sequence.truth_sigma.any()
