@@ -1,6 +1,9 @@
 """Stage 3: labels from velocity alone, held near the network it starts from, resumable."""
 # ruff: noqa: E402  the modules below need torch
 
+import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +132,24 @@ def test_it_learns_goes_on_and_leaves_its_start_alone(tmp_path: Path, checkpoint
     first = torch.load(checkpoint, weights_only=True)["average"]
     last = torch.load(tmp_path / "stage3/last.pt", weights_only=True)["average"]
     assert any(not torch.equal(first[key], last[key]) for key in first if key.startswith("module."))
+
+
+def test_a_loss_that_is_no_number_stays_out_of_the_log(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
+    frames = RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX)
+    factors, draw = iter([1.0, math.nan]), frames.draw
+
+    def second_is_no_number(rng: np.random.Generator, size: int):
+        batch = draw(rng, size)
+        return replace(batch, twist=batch.twist * next(factors, 1.0))
+
+    monkeypatch.setattr(frames, "draw", second_is_no_number)
+    state = start_run(tmp_path / "stage3", replace(CONFIG, steps=3), checkpoint, FOCAL_PX)
+    train(state, load_network(checkpoint, FOCAL_PX), frames, keep=1.0, every=1, over=lambda: False)
+    lines = [json.loads(line) for line in (tmp_path / "stage3/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert all(math.isfinite(value) for line in lines for value in line.values())
 
 
 def test_frames_without_exposure_need_one_to_be_given(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -81,7 +82,9 @@ def train(
         losses = stage3_loss(labels, batch.to(state.device), state.model(image), before, keep)
         state.descend(losses["total"], learning_rate(config, state.step), longest=1.0)
         for name, value in losses.items():
-            means[name] = 0.9 * means.get(name, value.item()) + 0.1 * value.item()
+            # As in train: a step without a finite loss was not taken, and would stay in the mean for ever.
+            if math.isfinite(found := value.item()):
+                means[name] = 0.9 * means.get(name, found) + 0.1 * found
         if state.step % every == 0 or state.step == config.steps:
             line = json.dumps(
                 {"step": state.step, **{name: round(value, 4) for name, value in means.items()}}
