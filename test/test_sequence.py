@@ -87,6 +87,8 @@ def test_truth_is_the_nearest_stamp_within_reach(folder: Path) -> None:
     truth = Sequence.load(folder).truth
     np.testing.assert_allclose(truth[:, 0], [0, 1, 2, np.nan])
     assert np.isnan(truth[:, 1]).all()
+    (folder / "truth.csv").write_text("\n".join(["stamp_s,wx,wy,wz,vx,vy,vz", rows[1]]) + "\n")
+    np.testing.assert_allclose(Sequence.load(folder).truth[:, 0], [1, 1, 1, np.nan])
 
 
 @pytest.mark.parametrize(
