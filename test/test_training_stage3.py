@@ -29,9 +29,11 @@ EXPOSURE_S = 0.01
 CONFIG = TrainingConfig(steps=6, batch=3, learning_rate=0.05)
 
 
-def write_sequence(folder: Path, *, exposure_s: float | None = EXPOSURE_S, truth: bool = True) -> Path:
+def write_sequence(
+    folder: Path, *, exposure_s: float | None = EXPOSURE_S, truth: bool = True, centre_px: float = 60.0
+) -> Path:
     """Noise seen by a camera narrower than the canonical view, in constant motion."""
-    camera = CameraModel(120, 90, np.array([[180.0, 0, 60], [0, 180, 44], [0, 0, 1]]))
+    camera = CameraModel(120, 90, np.array([[180.0, 0, centre_px], [0, 180, 44], [0, 0, 1]]))
     rng = np.random.default_rng(0)
     with SequenceWriter(folder, camera) as writer:
         for number in range(4):
@@ -62,6 +64,15 @@ def test_labels_are_the_motion_field_at_the_predicted_depth(tmp_path: Path):
     np.testing.assert_allclose(labels.flow[0].reshape(-1, 2), matrix @ TWIST * EXPOSURE_S, atol=1e-4)
 
 
+def test_what_is_unseen_is_mirrored_with_the_picture(tmp_path: Path):
+    frames = RealFrames([write_sequence(tmp_path / "s", centre_px=30.0)], SIZE, FOCAL_PX)
+    plain, mirrored = (frames.batch(np.array([0]), np.array([swap])) for swap in (False, True))
+    assert plain.unseen[..., 0].all()
+    assert not plain.unseen[..., -1].any()
+    torch.testing.assert_close(mirrored.unseen, plain.unseen.flip(3))
+    torch.testing.assert_close(mirrored.image, plain.image.flip(3))
+
+
 def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
     frames, start = (
         RealFrames([write_sequence(tmp_path / "s")], SIZE, FOCAL_PX),
@@ -77,6 +88,10 @@ def test_at_the_start_nothing_has_drifted(tmp_path: Path, checkpoint: Path):
         elsewhere = tuple(part + 2 * (k == moved) for k, part in enumerate(outputs))
         drift = stage3_loss(frames.labels(batch, outputs[2]), batch, elsewhere, outputs, keep=1.0)["drift"]
         assert drift > 0.1, moved
+    # Depth and its sigma by the same factor: as sure as before, so that depth alone has drifted.
+    farther = (*outputs[:2], outputs[2] * np.e, outputs[3] + 1, *outputs[4:])
+    drift = stage3_loss(frames.labels(batch, outputs[2]), batch, farther, outputs, keep=1.0)["drift"]
+    assert drift.item() == pytest.approx(0.5, abs=1e-5)
 
 
 def test_velocity_teaches_features_and_the_last_look_and_all_else_is_held(tmp_path: Path, checkpoint: Path):
