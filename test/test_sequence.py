@@ -68,7 +68,9 @@ def test_mono_images_and_unknown_depth(tmp_path: Path) -> None:
         writer.add(0, grey, depth_m=depth)
     sequence = Sequence.load(tmp_path / "s")
     assert np.array_equal(read_image(sequence.frames[0].image), grey)
-    np.testing.assert_array_equal(np.isnan(read_depth(sequence.frames[0].depth)).all(axis=1), np.arange(48) < 20)
+    np.testing.assert_array_equal(
+        np.isnan(read_depth(sequence.frames[0].depth)).all(axis=1), np.arange(48) < 20
+    )
     assert sequence.frame_interval_s == 0
     assert sequence.frames[0].exposure_s is None
     assert np.isnan(sequence.truth).all()

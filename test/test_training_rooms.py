@@ -288,6 +288,8 @@ def test_a_photograph_is_the_mean_of_what_each_row_sees_over_its_exposure(render
         return photograph(sequences.Shot(there, np.zeros(6), np.zeros(6)), 0.0)
 
     image, depth = photograph(sequences.Shot(pose, twist, rate), readout_s)
+    true_depth = renderer.depth(pose, size.focal_px, size.width, size.height)
+    assert np.median(np.abs(still(0.0)[1] / true_depth - 1)) < 0.01
     for first_row, middle in ((15, 20 / 120 - 0.5), (55, 0.0), (95, 100 / 120 - 0.5)):
         part = np.s_[first_row : first_row + 10, 20:-20]
         instants = [still(middle * readout_s + share * exposure_s) for share in np.linspace(-0.4, 0.4, 5)]

@@ -135,8 +135,11 @@ def test_it_learns_goes_on_and_leaves_its_start_alone(tmp_path: Path, checkpoint
     )
     before = [parameter.clone() for parameter in start.parameters()]
     state = start_run(tmp_path / "stage3", CONFIG, checkpoint, FOCAL_PX)
+    statistics = {name: value.clone() for name, value in state.model.named_buffers()}
     train(state, start, frames, keep=1.0, every=2, over=lambda: state.step >= 4)
     assert state.step == 4
+    for name, value in state.model.named_buffers():
+        torch.testing.assert_close(value, statistics[name], msg=f"{name}: real frames are few")
     again = start_run(tmp_path / "stage3", CONFIG, checkpoint, FOCAL_PX)
     assert again.step == 4
     train(again, start, frames, keep=1.0, every=2, over=lambda: False)
