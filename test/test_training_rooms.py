@@ -245,6 +245,20 @@ def test_the_benchmark_s_sequences_are_made_by_one_command(renderer, pack_folder
         assert np.isfinite(found.truth).all()
 
 
+def test_clips_follow_each_other_with_a_gap(renderer, pack_folder: Path, tmp_path: Path):
+    words = ["--kind", "mixed", "--size", "64", "48", "--clips", "2", "--clip-frames", "2"]
+    out = ["--pack", str(pack_folder), "--out", str(tmp_path / "s")]
+    assert training.main(["sequences", *out, *words]) == 0
+    sequence = Sequence.load(tmp_path / "s")
+    gap_s = 1 / sequences.RATE_HZ + sequences.CLIP_GAP_S
+    intervals_s = np.diff(sequence.stamps_ns) * 1e-9
+    np.testing.assert_allclose(intervals_s, [1 / sequences.RATE_HZ, gap_s, 1 / sequences.RATE_HZ], atol=1e-6)
+    first, again, second, _ = (frame.exposure_s for frame in sequence.frames)
+    assert first == again != second
+    assert all(0.005 <= exposure_s <= 0.020 for exposure_s in (first, second))
+    assert all(frame.depth for frame in sequence.frames)
+
+
 def test_motion_is_as_strong_and_as_steady_as_its_kind_says():
     kind = sequences.KINDS["wheels"]
     kind = replace(kind, lever_arm_m=(0.0, 0.0, 0.0))
