@@ -1,5 +1,6 @@
 """What a network's errors on validation frames make of its covariance: each axis, all six together, and the scale of depth."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from blur_imu_ros.network import FlowDepthNetwork, Provider
 from blur_imu_ros.offline.metrics import CHI2_95
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.velocity import Calibration
+from training import __main__ as training
 from training.calibrate import (
     COVERAGE,
     Case,
@@ -67,7 +69,9 @@ def test_the_fraction_that_explains_most_is_taken_and_its_covariance_covers_the_
     np.testing.assert_allclose(axis_scales(errors, covariances), 1, atol=0.3)
 
 
-def test_every_frame_of_known_velocity_and_exposure_is_a_case(tmp_path: Path) -> None:
+def test_every_frame_of_known_velocity_and_exposure_counts_and_what_is_fitted_is_written(
+    tmp_path: Path,
+) -> None:
     motions = [np.array([10 * k, 20, -30, 5, 8, -12]) * UNIT for k in range(1, 5)]
     depth_m = np.full((CAMERA.height, CAMERA.width), 2 / np.median(inverse_depth()))
     with SequenceWriter(tmp_path / "s", CAMERA) as writer:
@@ -88,6 +92,16 @@ def test_every_frame_of_known_velocity_and_exposure_is_a_case(tmp_path: Path) ->
     assert not np.allclose(first.prediction.flow, last.prediction.flow)
     assert np.isnan(first.depth_offset)
     assert last.depth_offset == pytest.approx(-np.log(2), abs=0.05)
+
+    words = ["--fractions", "0.5", "--correlation-px", "30", "--min-blur-px", "0.2", "--write"]
+    out = ["--sequences", str(tmp_path / "s"), "--output", str(tmp_path / "c.json")]
+    assert training.main(["calibrate", str(tmp_path / "m.onnx"), *out, *words]) == 0
+    written = json.loads((tmp_path / "c.json").read_text())
+    assert written["depth_scale_sigma"] == pytest.approx(1.4826 * abs(last.depth_offset), abs=1e-3)
+    spec = FlowDepthNetwork(tmp_path / "m.onnx", provider=Provider.CPU).spec
+    assert list(spec.covariance_scale) == written["covariance_scale"]
+    assert (spec.independent_fraction, spec.min_blur_px, spec.error_correlation_px) == (0.5, 0.2, 30.0)
+
     with SequenceWriter(tmp_path / "t", CAMERA) as writer:
         writer.add(0, image_of(motions[0]), exposure_s=EXPOSURE_S)
     with pytest.raises(ConfigurationError, match="no frame has both"):
