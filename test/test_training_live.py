@@ -119,6 +119,8 @@ def test_samples_are_made_from_plans_and_drawn_mirrored(key: KeyFrame):
     for _ in range(2):
         memory.add(samples)
     assert memory.made == 8
+    # The second four in the two places that were free, and in those of the oldest two.
+    torch.testing.assert_close(memory.samples.twist, samples.twist[[2, 3, 2, 3, 0, 1]])
     torch.manual_seed(0)
     batch = memory.draw(32)
     known = {tuple(np.round(twist, 6)) for twist in labels.twist.numpy()}
@@ -137,6 +139,21 @@ def test_samples_are_made_from_plans_and_drawn_mirrored(key: KeyFrame):
                 assert torch.allclose(unmirrored, labels.flow[which], atol=0.05, rtol=2e-3)
                 assert torch.allclose(depth.flip(axes), labels.inverse_depth[which], rtol=2e-3)
     assert {"no", "x", "y"} <= seen
+
+
+def test_each_sample_is_of_the_key_frame_of_its_plan(key: KeyFrame):
+    rng, maker = np.random.default_rng(3), Maker(CONFIG, 4, CPU, seed=0)
+    keys: queue.Queue[PlannedKey] = queue.Queue()
+    for inverse_depth, metric in ((2.0, True), (0.2, False)):
+        one = replace(key, inverse_depth=np.full_like(key.inverse_depth, inverse_depth), metric=metric)
+        keys.put(PlannedKey(one, draw_plans(rng, one, CONFIG, 8)))
+    near = keys.queue[0].plans["twist"]
+    maker.take(keys)
+    samples = maker.make()
+    for twist, depth, metric in zip(samples.twist, samples.inverse_depth, samples.metric, strict=True):
+        is_near = bool(np.isclose(near, twist.numpy()).all(axis=1).any())
+        assert is_near == bool(metric) == bool((depth > 0.6).all())
+    assert set(samples.metric.tolist()) == {True, False}
 
 
 def test_it_trains_on_rooms_that_workers_draw(tmp_path: Path):
