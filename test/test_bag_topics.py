@@ -17,7 +17,7 @@ PIXELS = np.zeros((48, 64, 3), np.uint8)
 
 
 def chosen(folder: Path, topics: dict[str, str], *arguments: str) -> BagTopics:
-    """What is chosen from a recording of these topics (name: image, packed, info or exposure)."""
+    """What is chosen from a recording of these topics (name: image, packed, info, exposure or imu)."""
     recorder = Recorder("mcap")
     make = recorder.messages
     messages = {
@@ -25,6 +25,7 @@ def chosen(folder: Path, topics: dict[str, str], *arguments: str) -> BagTopics:
         "packed": lambda: make.compressed(START_NS, PIXELS),
         "info": lambda: make.camera_info(START_NS, 64, 48, 50.0),
         "exposure": lambda: make.exposure(START_NS, 5000.0),
+        "imu": lambda: make.imu(START_NS, (0, 0, 0)),
     }
     for name, kind in topics.items():
         recorder.add(name, START_NS, messages[kind]())
@@ -87,3 +88,11 @@ def test_a_calibration_and_an_exposure_beside_no_camera_are_anybodys(tmp_path: P
     assert found.camera_info == "/calibration/camera_info"
     assert found.exposure is not None
     assert found.exposure.topic == "/driver/exposure"
+
+
+def test_between_two_gyros_the_user_chooses(tmp_path: Path) -> None:
+    topics = {"/cam/image_raw": "image", "/cam/camera_info": "info", "/imu/base": "imu", "/imu/camera": "imu"}
+    with pytest.raises(BagError, match=r"several sensor_msgs/msg/Imu topics; .*/imu/base .*/imu/camera"):
+        chosen(tmp_path, topics)
+    assert chosen(tmp_path / "one", topics, "--imu-topic", "/imu/camera").imu == "/imu/camera"
+    assert chosen(tmp_path / "none", topics, "--imu-topic", "").imu is None
