@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from motion_network import CAMERA, UNIT, image_of, write_motion_network
+from motion_network import CAMERA, STRIDE, UNIT, image_of, write_motion_network
 
 from blur_imu_ros.network import FlowDepthNetwork
 from blur_imu_ros.offline.sequence_solver import SequenceSolver, Solver
@@ -54,8 +54,14 @@ def test_without_a_linear_reference_only_the_estimate_is_drawn() -> None:
 
 
 def test_confidence_shows_blur_sign_and_exposure() -> None:
-    rows = [axes.get_lines()[0].get_ydata() for axes in draw_confidence(series()).axes]
+    axes = draw_confidence(series()).axes
+    rows = [row.get_lines()[0].get_ydata() for row in axes]
     np.testing.assert_allclose(rows, [series().blur_px, series().sign_probability, np.full(N, 10.0)])
+    assert [row.get_ylabel() for row in axes] == [
+        "blur [px of the network's input]",
+        "probability of the sign",
+        "exposure [ms]",
+    ]
 
 
 def test_all_are_written(tmp_path: Path) -> None:
@@ -75,6 +81,12 @@ def test_the_picture_shows_flow_on_the_side_of_the_measured_motion(tmp_path: Pat
     # Turning right (about y, down) moves the picture to the left.
     assert (forward[0] < 0).all()
     figure = draw_picture(solver.canonical, forward, prediction.inverse_depth, twist, twist * 0.9)
+    (arrows,) = figure.axes[1].collections
+    column, row = (np.rint(place / STRIDE - 0.5).astype(int) for place in (arrows.X, arrows.Y))
+    np.testing.assert_allclose([arrows.X, arrows.Y], (np.array([column, row]) + 0.5) * STRIDE)
+    np.testing.assert_allclose([arrows.U, arrows.V], forward[:, row, column])
+    labels = [label.get_text() for label in figure.axes[3].get_xticklabels()]
+    assert labels == [rf"${kind}_{axis}$" for kind in (r"\omega", "v") for axis in "xyz"]
     bars = [patch.get_height() for patch in figure.axes[3].patches]
     np.testing.assert_allclose(bars, [*twist, *(twist * 0.9)])
     assert [axes.get_title() for axes in figure.axes[:3]] == [
