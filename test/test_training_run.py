@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch", reason="requirements/training.txt is not in
 from blur_imu_ros.errors import ConfigurationError
 from training import __main__ as training
 from training.canonical import STRIDE
-from training.learn.configuration import TrainingConfig
+from training.learn.configuration import TrainingConfig, learning_rate
 from training.learn.layers import Learning
-from training.learn.run import Run
+from training.learn.run import Run, follow
 from training.network import NetworkConfig
 from training.samples import SampleConfig, write_shard
 
@@ -36,6 +36,28 @@ def test_a_loss_that_is_no_number_leaves_the_weights_as_they_are(tmp_path: Path)
         assert torch.equal(before, state.model.stem[0].weight) != changes
         assert all(torch.isfinite(part).all() for part in state.average.module.parameters())
     assert state.step == 4
+
+
+def test_averaged_weights_follow_within_as_many_steps_as_there_were(tmp_path: Path):
+    state = Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"), FOCAL_PX)
+    weight, mean = state.model.stem[0].weight, state.average.module.stem[0].weight
+    for steps, share in ((0, 1.0), (5, 0.5), (10**6, 0.002)):
+        state.average.n_averaged.fill_(steps)
+        with torch.no_grad():
+            weight.add_(torch.randn_like(weight))
+        expected = mean + share * (weight - mean)
+        follow(state.average, state.model)
+        torch.testing.assert_close(mean, expected)
+        assert int(state.average.n_averaged) == steps + 1
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_fiftieth():
+    config = TrainingConfig(steps=1000, warm_up=10, learning_rate=0.01)
+    assert learning_rate(config, 0) == pytest.approx(0.001)
+    assert learning_rate(config, 9) == pytest.approx(0.01, rel=1e-3)
+    assert learning_rate(config, 500) == pytest.approx(0.51 * 0.01)
+    assert learning_rate(config, 1000) == learning_rate(config, 2000) == pytest.approx(0.0002)
+    assert learning_rate(config, 10, progress=0.5) == pytest.approx(0.51 * 0.01)
 
 
 def write_samples(folder: Path) -> None:

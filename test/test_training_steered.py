@@ -197,6 +197,20 @@ def changed_by_training(config: TrainingConfig, folder: Path) -> dict[str, torch
 EARLY = ("stem.", "products.", "structure.", "entries.0.", "stages.0.")
 
 
+def test_losses_weigh_as_the_run_was_told(tmp_path: Path):
+    config = TrainingConfig(depth_weight=3.0, velocity_weight=5.0, covariance_weight=7.0)
+    torch.manual_seed(0)
+    state = Run(tmp_path, config, replace(TINY, looks=2), torch.device("cpu"))
+    weights = {"first": 1.0, "depth": 3.0, "flow": 1.0, "velocity": 5.0, "covariance": 7.0}
+    for with_velocity in (False, True):
+        losses = batch_loss(state.model.eval(), tiny_batch(), config, with_velocity)
+        total = losses.pop("total").item()
+        assert losses.keys() == (weights.keys() if with_velocity else {"first", "depth", "flow"})
+        assert total == pytest.approx(
+            sum(weights[name] * loss.item() for name, loss in losses.items()), rel=1e-5
+        )
+
+
 def test_everything_learns_where_nothing_is_said(tmp_path: Path):
     changed = changed_by_training(TrainingConfig(), tmp_path)
     for part in (*EARLY, "stages.1.", "flow_head.", "depth_head.", "further_looks.0.", "further_looks.1."):
