@@ -52,6 +52,19 @@ def angle(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.arccos(np.clip((np.trace(a.T @ b) - 1) / 2, -1, 1)))
 
 
+def test_a_gyro_s_rate_is_the_mean_over_a_window_within_what_it_saw() -> None:
+    t = np.concatenate([np.arange(0, 1, 0.005), np.arange(2, 3, 0.005)])
+    gyro = Gyro((t * 1e9).astype(np.int64) + 10**18, np.stack([t**2, t, -2 * t], axis=1))
+    # In the middle over nothing and over 0.2 s; in the gap; and beyond both ends.
+    centre, window_s = np.array([0.5, 0.5, 1.5, 0.001, 2.999]), np.array([0.0, 0.2, 0.01, 0.01, 0.01])
+    stamps = (centre * 1e9).astype(np.int64) + 10**18
+    rates = gyro.mean_rates(stamps, window_s)
+    np.testing.assert_allclose(rates[0], [0.25, 0.5, -1.0], atol=1e-4)
+    np.testing.assert_allclose(rates[1], [0.25 + 0.2**2 / 12, 0.5, -1.0], atol=1e-4)
+    assert np.isnan(rates[2:]).all()
+    np.testing.assert_allclose(gyro.mean_rates(stamps, window_s, 0.1)[0], [0.36, 0.6, -1.2], atol=1e-4)
+
+
 @pytest.mark.parametrize("offset_s", [-0.4, -0.0123, 0.0, 0.031, 0.25])
 def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> None:
     found = recording(offset_s=offset_s)
