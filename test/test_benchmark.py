@@ -15,6 +15,15 @@ from blur_imu_ros.benchmark.cache import TrajectoryCache, fingerprint
 from blur_imu_ros.benchmark.markdown import write_section
 from blur_imu_ros.benchmark.reliability import chi2_probability, coverage
 from blur_imu_ros.benchmark.scores import MethodFrames, by_blur, score
+from blur_imu_ros.benchmark.stopwatch import STAGES
+from blur_imu_ros.benchmark.tables import (
+    answered_table,
+    blur_table,
+    method_table,
+    provider_table,
+    scaling_table,
+    sequence_table,
+)
 from blur_imu_ros.benchmark.trajectory import Trajectory
 from blur_imu_ros.cli import main
 from blur_imu_ros.errors import BlurImuError
@@ -252,6 +261,99 @@ def test_coverage_of_errors_as_large_as_stated() -> None:
         assert list(coverage(frames)[part].values()) == pytest.approx([0.5, 0.9, 0.95], abs=0.025)
     for freedom, quantile in CHI2_95.items():
         assert chi2_probability(np.array([quantile]), freedom) == pytest.approx(0.95)
+
+
+def columns(table: str) -> list[dict[str, str]]:
+    """The rows of a Markdown table, by its header."""
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n"))
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def scored(method: str, shift: float = 0.0) -> dict:
+    """Measures of which no two are alike."""
+    names = ("angular_ratio", "linear_ratio", "angular_ratio_answered", "linear_ratio_answered")
+    names += ("reference_angular_ratio_answered", "reference_linear_ratio_answered", "seconds_per_frame")
+    return {
+        "method": method,
+        "frames": 40,
+        "answered": 0.5,
+        **{name: 0.1 * (k + 1) + shift for k, name in enumerate(names)},
+        "angular_rmse": [0.01, 0.02, 0.03],
+        "linear_rmse": [0.04, None, 0.06],
+        "sign_accuracy": 0.77,
+        "coverage": {"all": {"50%": 0.51, "90%": 0.91, "95%": 0.96}, "w": {}, "v": {}},
+    }
+
+
+def test_every_column_of_the_accuracy_tables_is_what_its_head_says() -> None:
+    assert columns(method_table([scored("ours")])) == [
+        {
+            "Method": "ours",
+            "Frames answered": "50 %",
+            "Angular ratio": "0.10",
+            "Linear ratio": "0.20",
+            "Both on the frames it answers": "0.30 / 0.40",
+            "Ours on these": "0.50 / 0.60",
+            "RMSE wx, wy, wz [rad/s]": "0.01, 0.02, 0.03",
+            "RMSE vx, vy, vz [m/s]": "0.04, -, 0.06",
+            "Sign right": "77 %",
+            "Inside 50, 90, 95 % (w and v together)": "51, 91, 96 %",
+            "s per frame": "0.70",
+        }
+    ]
+    methods = [scored("ours"), scored("theirs", 0.05), {**scored("none"), "linear_ratio": None}]
+    sequence = {"name": "walk", "frames": 40, "methods": methods}
+    row = {"Frames": "40", "ours": "**0.20**", "theirs": "0.25", "none": "-"}
+    assert columns(sequence_table([sequence], "linear_ratio")) == [{"Sequence": "walk", **row}]
+    bins = [[{**method, "bin_px": [3.0, None]}] for method in methods]
+    assert columns(blur_table(bins, "linear_ratio")) == [{"Blur [px]": "3+", **row}]
+    assert columns(answered_table(bins[1:2])) == [{"Blur [px]": "3+", "theirs": "0.35, 0.55, 50 %"}]
+
+
+def test_every_row_of_the_speed_tables_is_what_its_name_says() -> None:
+    stages = {stage: {"p50": k + 0.5, "p99": k + 0.9} for k, stage in enumerate(STAGES)}
+    measured = {
+        **{"model": "small", "provider": "cpu", "threads": 0, "width": 640, "height": 480},
+        "image_to_estimate_ms": {"p50": 11.0, "p99": 12.0},
+        "all_but_network_ms": {"p50": 13.0, "p99": 14.0},
+        "stages_ms": {**stages, "publish": None},
+        **{"frames_per_second": 15.0, "processor_percent": 16.0, "peak_memory_mb": 17.0},
+        **{
+            "published_network_ms": 18.0,
+            "speedup_vs_published": 19.0,
+            "processor_speedup_vs_published": None,
+        },
+    }
+    failed = {"model": "large", "provider": "cuda", "threads": 2, "failure": "no GPU"}
+    first, ours, theirs = "Median / 99th percentile", "small, cpu, all threads", "large, cuda, 2 threads"
+    rows = columns(provider_table([measured, failed]))
+    assert {row[theirs] for row in rows} == {"-"}
+    assert {row[first]: row[ours] for row in rows} == {
+        "image to estimate [ms]": "11.00 / 12.00",
+        "all but the network [ms]": "13.00 / 14.00",
+        "decode [ms]": "0.50 / 0.90",
+        "remap [ms]": "1.50 / 1.90",
+        "network [ms]": "2.50 / 2.90",
+        "solve [ms]": "3.50 / 3.90",
+        "direction [ms]": "4.50 / 4.90",
+        "publish [ms]": "-",
+        "frames per second": "15",
+        "processor use": "16 %",
+        "peak memory [MB]": "17",
+        "published network [ms]": "18.00",
+        "times faster than it": "19.00",
+        "times faster than it, processor time": "-",
+    }
+    assert columns(scaling_table([measured, failed])) == [
+        {
+            "Image": "640x480",
+            "Threads": "all",
+            "image to estimate [ms]": "11.00 / 12.00",
+            "decode": "0.50 / 0.90",
+            "remap": "1.50 / 1.90",
+            "network": "2.50 / 2.90",
+        }
+    ]
 
 
 def test_a_section_is_appended_once_and_then_replaced(tmp_path: Path) -> None:
