@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from motion_network import CAMERA, UNIT, image_of, write_motion_network
 
 from blur_imu_ros.benchmark import baselines, published_model
 from blur_imu_ros.benchmark.cache import TrajectoryCache, fingerprint
+from blur_imu_ros.benchmark.charts import error_against_blur, reliability, series
 from blur_imu_ros.benchmark.markdown import write_section
-from blur_imu_ros.benchmark.reliability import chi2_probability, coverage
+from blur_imu_ros.benchmark.reliability import chi2_probability, coverage, inside_probability
 from blur_imu_ros.benchmark.scores import MethodFrames, by_blur, score
 from blur_imu_ros.benchmark.stopwatch import STAGES
 from blur_imu_ros.benchmark.tables import (
@@ -354,6 +356,45 @@ def test_every_row_of_the_speed_tables_is_what_its_name_says() -> None:
             "network": "2.50 / 2.90",
         }
     ]
+
+
+def test_charts_draw_what_was_measured() -> None:
+    truth, blur_px = np.tile([1.0, 0, 0, 0, 0.5, 0], (5, 1)), np.array([0.5, 2, 5, 20, 30])
+    covariance = np.tile(np.diag([0.01, 0.04, 0.01, 0.01, 0.0025, 0.01]), (5, 1, 1))
+    frames = replace(
+        evaluated(0.9 * truth, truth, covariance, blur_px), stamps_ns=np.array([0, 1, 2, 10, 11]) * 10**9
+    )
+    half = np.where(np.arange(5)[:, None] < 2, truth, np.nan)
+    theirs = replace(frames, twist=half, covariance=np.full_like(covariance, np.nan))
+    methods = [MethodFrames("ours", frames, 0.1, {}), MethodFrames("theirs", theirs, 0.1, {})]
+
+    for panel, error, moved in zip(error_against_blur(methods).axes, (0.1, 0.05), (1.0, 0.5), strict=True):
+        drawn = {line.get_label(): line for line in panel.get_lines()}
+        np.testing.assert_allclose(drawn["ours"].get_xdata(), [0.5, 2, 5, 25])
+        np.testing.assert_allclose(drawn["ours"].get_ydata(), error)
+        np.testing.assert_allclose(drawn["theirs"].get_ydata(), [0, 0, moved, moved])
+
+    figure = series("walk", methods)
+    for panel, axis, estimate, sigma in ((figure.axes[0], 0, 0.9, 0.1), (figure.axes[3], 4, 0.45, 0.05)):
+        drawn = {line.get_label(): line.get_ydata() for line in panel.get_lines()}
+        # Nothing is drawn across the eight seconds that were not reported.
+        across = np.array([1, 1, 1, np.nan, 1, 1])
+        np.testing.assert_allclose(drawn["truth"], truth[0, axis] * across)
+        np.testing.assert_allclose(drawn["ours"], estimate * across)
+        np.testing.assert_allclose(drawn["theirs"], truth[0, axis] * np.array([1, 1, *[np.nan] * 4]))
+        band = np.concatenate([path.vertices[:, 1] for path in panel.collections[0].get_paths()])
+        np.testing.assert_allclose([band.min(), band.max()], [estimate - 2 * sigma, estimate + 2 * sigma])
+    assert [panel.get_ylabel() for panel in figure.axes[:4]] == [
+        "x [rad/s]",
+        "x [m/s]",
+        "y [rad/s]",
+        "y [m/s]",
+    ]
+
+    for panel, part in zip(reliability(["walk"], [methods]).axes, ("all", "w", "v"), strict=True):
+        curve = panel.get_lines()[1]
+        np.testing.assert_allclose(curve.get_xdata(), np.sort(inside_probability(frames, part)))
+        np.testing.assert_allclose(curve.get_ydata(), [0.2, 0.4, 0.6, 0.8, 1.0])
 
 
 def test_a_section_is_appended_once_and_then_replaced(tmp_path: Path) -> None:
