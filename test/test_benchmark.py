@@ -14,6 +14,7 @@ from motion_network import CAMERA, UNIT, image_of, write_motion_network
 from blur_imu_ros.benchmark import baselines, published_model
 from blur_imu_ros.benchmark.cache import TrajectoryCache, fingerprint
 from blur_imu_ros.benchmark.charts import error_against_blur, reliability, series
+from blur_imu_ros.benchmark.failures import worst_frames
 from blur_imu_ros.benchmark.markdown import write_section
 from blur_imu_ros.benchmark.reliability import chi2_probability, coverage, inside_probability
 from blur_imu_ros.benchmark.scores import MethodFrames, by_blur, score
@@ -29,9 +30,10 @@ from blur_imu_ros.benchmark.tables import (
 from blur_imu_ros.benchmark.trajectory import Trajectory
 from blur_imu_ros.cli import main
 from blur_imu_ros.errors import BlurImuError
+from blur_imu_ros.network import FlowDepthNetwork, Provider
 from blur_imu_ros.offline.metrics import CHI2_95, EvaluatedFrames
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
-from blur_imu_ros.sequence import Sequence
+from blur_imu_ros.sequence import Sequence, read_image
 
 EXPOSURE_S = 0.01
 FRAMES = 12
@@ -395,6 +397,23 @@ def test_charts_draw_what_was_measured() -> None:
         curve = panel.get_lines()[1]
         np.testing.assert_allclose(curve.get_xdata(), np.sort(inside_probability(frames, part)))
         np.testing.assert_allclose(curve.get_ydata(), [0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_the_worst_frames_are_shown_the_worst_first(tmp_path: Path) -> None:
+    sequences = [Sequence.load(write_sequence(tmp_path / name)) for name in ("first", "second")]
+    network = FlowDepthNetwork(write_motion_network(tmp_path / "motion.onnx"), provider=Provider.CPU)
+    found = []
+    for sequence, worst_rad_s in zip(sequences, (3.0, 4.0), strict=True):
+        twist = sequence.truth.copy()
+        twist[7, 1] += worst_rad_s
+        twist[4, 5] += 1.2  # as bad as 2.4 rad/s
+        frames = evaluated(twist, sequence.truth, np.tile(np.eye(6), (FRAMES, 1, 1)), np.arange(FRAMES))
+        found.append(replace(frames, stamps_ns=sequence.stamps_ns))
+    second, first = worst_frames(sequences, network, found)
+    assert "of second (number 7, 7.0 px of blur): off by 4.0 rad/s and 0.0 m/s" in second.caption
+    assert "of first (number 7, 7.0 px of blur): off by 3.0 rad/s and 0.0 m/s" in first.caption
+    shown = first.figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shown, read_image(sequences[0].frames[7].image))
 
 
 def test_a_section_is_appended_once_and_then_replaced(tmp_path: Path) -> None:
