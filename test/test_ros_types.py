@@ -3,8 +3,10 @@
 import numpy as np
 from geometry_msgs.msg import TwistWithCovarianceStamped
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import Imu
+from sensor_msgs.msg import CameraInfo, Imu
 
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.estimate import Estimate
 from blur_imu_ros.messages import imu_message, twist_message
 from blur_imu_ros.recordings.ros_types import MessageFactory
@@ -38,3 +40,12 @@ def test_imu_and_twist_equal_those_of_the_node() -> None:
     # Compared as ROS reads them: the bytes between fields are left to chance by its own serialiser.
     assert deserialize_message(imu, Imu) == imu_message(e, "camera")
     assert deserialize_message(twist, TwistWithCovarianceStamped) == twist_message(e, "camera")
+
+
+def test_camera_info_is_that_of_the_whole_image() -> None:
+    matrix = np.array([[50.0, 0, 31], [0, 51.0, 24], [0, 0, 1]])
+    camera = CameraModel(64, 48, matrix, (0.1, -0.05, 0.001, 0.002, 0.03), DistortionModel.PLUMB_BOB)
+    factory = MessageFactory()
+    message = deserialize_message(factory.cdr(factory.camera_info(STAMP, "camera", camera)), CameraInfo)
+    assert CameraModel.from_camera_info(message) == camera
+    assert (message.binning_x, message.binning_y, message.roi) == (0, 0, CameraInfo().roi)
