@@ -145,7 +145,7 @@ def _rms(values: np.ndarray) -> float:
 
 
 def _split(values: np.ndarray, gaps: Any) -> np.ndarray:
-    return np.insert(values, gaps, np.nan) if len(gaps) else values
+    return np.insert(values, gaps, np.nan)
 
 
 def _colours(count: int) -> list[str]:
