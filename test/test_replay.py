@@ -213,7 +213,7 @@ def test_a_bag_of_humble_with_a_type_of_its_own(
 
 
 def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -> None:
-    with SequenceWriter(tmp_path / "walk", CAMERA) as writer:
+    with SequenceWriter(tmp_path / "walk", CAMERA, truth_sigma=(0.1, 0.05)) as writer:
         for i in range(60):
             twist = velocity(i * INTERVAL_NS * 1e-9)
             stamp = START_NS + i * INTERVAL_NS
@@ -231,6 +231,12 @@ def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -
     with BagReader(output / "bag") as reader:
         assert reader.topics["/camera/image_raw/compressed"].count == 60
         assert reader.topics["/truth/twist"].count == 60
+        image = reader.decode(next(reader.messages(["/camera/image_raw/compressed"])))
+        assert image.format == "png"
+        assert bytes(image.data) == (tmp_path / "walk/images/000000.png").read_bytes()
+        truth = reader.decode(next(reader.messages(["/truth/twist"]))).twist
+        assert truth.twist.linear.z == velocity(0.0)[5]
+        np.testing.assert_allclose(np.diag(truth.covariance.reshape(6, 6)), np.repeat([0.05**2, 0.1**2], 3))
         # The recording of a replay is itself a recording to replay.
     again = ["replay", str(output / "bag"), "--model", str(model), "--output", str(tmp_path / "again")]
     assert main([*again, *NO_PRIOR, "--stamp-reference", "frame_middle", "--no-plots"]) == 0
