@@ -249,6 +249,12 @@ def test_scores_count_what_is_not_answered_as_zero() -> None:
     assert row["angular_ratio_answered"] == pytest.approx(0)
     assert row["reference_angular_ratio_answered"] == pytest.approx(0.1)
     assert row["coverage"]["all"]["95%"] is None
+    # A path whose scale nobody knows still answers with its rotation.
+    unscaled = truth * [1, 1, 1, np.nan, np.nan, np.nan]
+    assert (
+        score(MethodFrames("turn", evaluated(unscaled, truth, unknown, blur_px), 0.1, {}), ours)["answered"]
+        == 1
+    )
     bins = by_blur(entry, ours)
     assert [b["frames"] for b in bins] == [1, 1, 1, 0, 1, 2]
     assert [b["angular_ratio"] for b in bins] == pytest.approx([0, 0, 1, None, 1, 1])
