@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from blur_imu_ros.errors import ConfigurationError
 from training import __main__ as training
 from training.canonical import STRIDE
 from training.imaging.blur import View, view_inverse_depth
+from training.imaging.collage import make_collage
 from training.imaging.keyframe import KeyFrame, encode_linear
 from training.imaging.motion import ExposureMotion
 from training.learn import batches
@@ -76,6 +78,23 @@ def test_a_view_lies_inside_its_key_frame(key: KeyFrame, config: SampleConfig):
     assert np.abs(np.mean(turns, axis=0)).max() < 0.05
     if key.inverse_depth.shape == (720, 960):
         assert np.std(turns, axis=0).min() > 0.1
+
+
+def test_what_stands_in_front_in_a_collage_is_seen_to(tmp_path: Path):
+    """Where depth jumps, so does the colour: all photographs are of one colour each."""
+    for number, colour in enumerate(((40, 90, 160), (200, 120, 60), (90, 200, 90))):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((480, 640, 3), colour, np.uint8))
+    jumps = seen = 0
+    for seed in range(12):
+        key = make_collage(np.random.default_rng(seed), sorted(tmp_path.iterdir()))
+        assert not key.metric
+        assert key.inverse_depth.min() > 0
+        jump = np.abs(np.diff(key.inverse_depth, axis=1)) > 0.1
+        edge = np.abs(np.diff(key.colour.astype(int), axis=1)).max(axis=2) > 50
+        jumps += jump.sum()
+        seen += (jump & (cv2.dilate(edge.astype(np.uint8), np.ones((3, 3))) > 0)).sum()
+    assert jumps > 2000
+    assert seen > 0.85 * jumps
 
 
 def test_a_sample_s_labels_are_of_its_own_view_and_motion():
