@@ -6,7 +6,7 @@ a wrong depth moves the flow (linearise.py), the errors that neighbouring points
 steps at all or turns in place (prior.py again), covariance (covariance.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -134,9 +134,19 @@ def solve_velocity(
     """
     if not (np.isfinite(exposure_s) and exposure_s > 0):
         raise ExposureError(f"exposure of {exposure_s} s cannot be used: give a positive time in seconds")
+    if not any(options.lever_arm_m):
+        return _solve(points, exposure_s, calibration, options)
     to_camera = camera_of_centre(options.lever_arm_m)
-    if any(options.lever_arm_m):
-        points = points.in_terms_of(to_camera)
+    centre = _solve(points.in_terms_of(to_camera), exposure_s, calibration, options)
+    return replace(
+        centre, twist=to_camera @ centre.twist, covariance=to_camera @ centre.covariance @ to_camera.T
+    )
+
+
+def _solve(
+    points: MotionPoints, exposure_s: float, calibration: Calibration, options: SolverOptions
+) -> VelocitySolution:
+    """Solve the velocity of the point that the camera turns about, from points in terms of that."""
     fraction = min(1.0, calibration.independent_fraction * points.grid_count / points.count)
     prior = prior_of(
         points,
@@ -155,12 +165,10 @@ def solve_velocity(
     fit = _fit_of(points, motion, shared, fraction, options)
     motion, covariance = weigh_steps(fit.information, motion, prior.precision)
     twist = motion / exposure_s
-    known = _calibrated(covariance, fit.blur_px, prior, calibration) / exposure_s**2 + common_mode(
-        twist, options.exposure_relative_sigma, calibration.depth_scale_sigma
-    )
     return VelocitySolution(
-        twist=to_camera @ twist,
-        covariance=to_camera @ known @ to_camera.T,
+        twist=twist,
+        covariance=_calibrated(covariance, fit.blur_px, prior, calibration) / exposure_s**2
+        + common_mode(twist, options.exposure_relative_sigma, calibration.depth_scale_sigma),
         observability=np.clip(1 - np.diag(covariance) * prior.overall, 0.0, 1.0),
         condition=condition_number(fit.information),
         points_used=fit.points_used,

@@ -31,7 +31,7 @@ PerAxis = float | tuple[float, float, float]
 
 def each_axis(value: PerAxis) -> Array:
     """The number of each axis [3]."""
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), 3)
+    return np.full(3, value, dtype=np.float64)
 
 
 @dataclass(frozen=True)
