@@ -215,20 +215,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Render one sequence folder, or those of the benchmark."""
     cv2.setNumThreads(1)
+    pack = Pack(arguments.pack, Split(arguments.split))
     if arguments.kind == BENCHMARK:
         for kind, added in BENCHMARK_SEEDS.items():
-            write_sequence(arguments, kind, arguments.out / kind, arguments.seed + added)
+            write_sequence(pack, arguments, kind, arguments.out / kind, arguments.seed + added)
     else:
-        write_sequence(arguments, arguments.kind, arguments.out, arguments.seed)
+        write_sequence(pack, arguments, arguments.kind, arguments.out, arguments.seed)
     return 0
 
 
-def write_sequence(arguments: argparse.Namespace, kind: str, folder: Path, seed: int) -> None:
+def write_sequence(pack: Pack, arguments: argparse.Namespace, kind: str, folder: Path, seed: int) -> None:
     """Render one sequence folder of a kind, sized as the arguments say."""
     width, height = arguments.size
     size = CameraSize(width, height, 510.0 * width / 640)
     camera = CameraModel.pinhole(width, height, size.focal_px)
-    pack = Pack(arguments.pack, Split(arguments.split))
     with SequenceWriter(folder, camera, image_suffix=".jpg") as writer:
         clips = render_clips(pack, KINDS[kind], size, arguments.clips, arguments.clip_frames, seed)
         for stamp_ns, image, depth, exposure_s, twist in clips:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from training.learn.compute import compute_device
 from training.learn.configuration import TrainingConfig, learning_rate
 from training.learn.losses import Labels, compress, solve_at_truth, velocity_loss
 from training.learn.real_frames import RealBatch, RealFrames
-from training.learn.run import Run
+from training.learn.run import Run, remember
 from training.learn.weights import load_network, read_checkpoint
 from training.network import FlowDepthNetwork, NetworkConfig
 
@@ -81,10 +80,7 @@ def train(
         labels = frames.labels(batch, before[2].cpu()).map(lambda tensor: tensor.to(state.device))
         losses = stage3_loss(labels, batch.to(state.device), state.model(image), before, keep)
         state.descend(losses["total"], learning_rate(config, state.step), longest=1.0)
-        for name, value in losses.items():
-            # As in train: a step without a finite loss was not taken, and would stay in the mean for ever.
-            if math.isfinite(found := value.item()):
-                means[name] = 0.9 * means.get(name, found) + 0.1 * found
+        remember(means, losses, 0.1)
         if state.step % every == 0 or state.step == config.steps:
             line = json.dumps(
                 {"step": state.step, **{name: round(value, 4) for name, value in means.items()}}

@@ -20,7 +20,7 @@ from training.learn.compute import compute_device, mixed_precision
 from training.learn.configuration import TrainingConfig, add_fields, learning_rate
 from training.learn.layers import Learning
 from training.learn.losses import covariance_loss, depth_loss, flow_loss, solve_at_truth, velocity_loss
-from training.learn.run import Run
+from training.learn.run import Run, remember
 from training.learn.validate import validate
 from training.looks.measurement import measurement
 from training.network import NetworkConfig
@@ -149,10 +149,7 @@ def train(
         model.train()
         with_velocity = state.step >= config.velocity_from * config.steps
         losses = train_step(state, model, batch, learning_rate(config, state.step), with_velocity)
-        for name, value in losses.items():
-            # A step that had no finite loss was not taken (Run.descend), and would stay in the mean for ever.
-            if math.isfinite(found := value.item()):
-                means[name] = 0.99 * means.get(name, found) + 0.01 * found
+        remember(means, losses, 0.01)
         minutes = (time.monotonic() - began) / 60
         over = _anywhere(state.step >= config.steps or minutes >= arguments.minutes, state.device)
         due = state.step % arguments.every == 0

@@ -73,7 +73,7 @@ def _descriptor(item: Field[Any]) -> ParameterDescriptor:
     bounds = item.metadata["range"]
     if isinstance(item.default, Enum):
         descriptor.additional_constraints = f"one of: {allowed(item)}"
-    elif isinstance(item.default, tuple) or item.metadata.get("per_axis"):
+    elif isinstance(item.default, tuple) or item.metadata["per_axis"]:
         # A range is of a single number.
         descriptor.additional_constraints = allowed(item)
     elif isinstance(item.default, float) and bounds:

@@ -26,7 +26,7 @@ class ImageTransport(Enum):
 
 def _fixed(meaning: str, low: float = 0, high: float = 0, *, live: bool = False) -> dict[str, Any]:
     """Describe a parameter that changes only while the node is unconfigured, with its range where it has one."""
-    return {"meaning": meaning, "range": (low, high) if high > low else None, "live": live}
+    return {"meaning": meaning, "range": (low, high) if high > low else None, "live": live, "per_axis": False}
 
 
 def _live(meaning: str, low: float = 0, high: float = 0) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def checked(item: Field[Any], value: Any) -> Any:
     try:
         if isinstance(default, Enum):
             return type(default)(value)
-        if item.metadata.get("per_axis") and hasattr(value, "__len__"):
+        if item.metadata["per_axis"] and hasattr(value, "__len__"):
             default = (default,) * 3
         if isinstance(default, tuple):
             return tuple(_fitting(part, usual, bounds) for part, usual in zip(value, default, strict=True))
@@ -237,7 +237,7 @@ def allowed(item: Field[Any]) -> str:
     if isinstance(item.default, Enum):
         return ", ".join(choice.value for choice in type(item.default))
     bounds = item.metadata["range"]
-    kind = _KINDS[type(item.default)] + (" or three" if item.metadata.get("per_axis") else "")
+    kind = _KINDS[type(item.default)] + (" or three" if item.metadata["per_axis"] else "")
     return f"{kind}, {bounds[0]:g} to {bounds[1]:g}" if bounds else kind
 
 

@@ -25,6 +25,14 @@ GROWN = "stages."
 CHECKPOINT = "last.pt"
 
 
+def remember(means: dict[str, float], losses: dict[str, Tensor], share: float) -> None:
+    """Move running means by a share towards the losses of a step. One that is not finite is left out: its step was not taken
+    (Run.descend), and it would stay in the mean for ever."""
+    for name, loss in losses.items():
+        if math.isfinite(found := loss.item()):
+            means[name] = (1 - share) * means.get(name, found) + share * found
+
+
 def follow(average: AveragedModel, model: nn.Module) -> None:
     """Move the averaged weights and statistics towards the model's: an exponential mean over about 500 steps, over fewer while
     there are fewer. As AveragedModel does it, but in a few operations and without waiting for a GPU."""
