@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import ConfigurationError
 from .network import FlowDepthNetwork, Provider
+from .options import EstimatorOptions
 from .solve.prior import PerAxis
 from .velocity import SolverOptions
 
@@ -26,8 +27,8 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options for what is known of a camera's motion beforehand: the node's parameters of the same names."""
+def add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is known of a camera's motion, and whether to look between frames: the node's parameters of the same names."""
     for name, unit, axis in (
         ("prior_angular_rad_s", "RAD_S", "angular"),
         ("prior_linear_m_s", "M_S", "linear"),
@@ -44,6 +45,12 @@ def add_prior_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("X", "Y", "Z"),
         help="where the camera is, seen from the point that it turns about, in its optical frame (default 0 0 0)",
     )
+    parser.add_argument(
+        "--no-between-frames",
+        dest="between_frames",
+        action="store_false",
+        help="estimate from the blur of one image alone, its neighbour telling the sign, as in the paper",
+    )
 
 
 def _per_axis(text: str) -> PerAxis:
@@ -57,13 +64,14 @@ def _per_axis(text: str) -> PerAxis:
     return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else numbers[0]
 
 
-def chosen_priors(args: argparse.Namespace) -> SolverOptions:
-    """The solve with the priors that `add_prior_arguments` asked for. Raises ConfigurationError for those that are none."""
-    return SolverOptions(
+def chosen_estimator(args: argparse.Namespace) -> EstimatorOptions:
+    """What `add_estimator_arguments` asked for. Raises ConfigurationError for priors that are none."""
+    solver = SolverOptions(
         prior_angular_rad_s=args.prior_angular_rad_s,
         prior_linear_m_s=args.prior_linear_m_s,
         lever_arm_m=tuple(args.lever_arm_m),
     )
+    return EstimatorOptions(solver=solver, between_frames=args.between_frames)
 
 
 def open_network(args: argparse.Namespace) -> FlowDepthNetwork:

@@ -7,10 +7,9 @@ Source: Chen & Clark 2025, section 3.3 (photometric error); the causal test and 
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from .contrast_view import COARSE, ContrastView
 from .motion_field import Array
 from .rigid_motion import reproject
 
@@ -22,14 +21,12 @@ _CONTINUITY_LIMIT = 4.0
 _MINIMUM_OVERLAP = 0.05
 _FULL_OVERLAP = 0.3
 _MAXIMUM_POINTS = 4480
-# Views are compared at half their size, which is a quarter of the work, and smoothed by so many pixels of that.
-_SMOOTHING_PX = 3
 
 
 @dataclass(frozen=True)
 class DirectionOptions:
     """max_interval_s: frames further apart are not compared; acceleration_rad_s2, acceleration_m_s2: standard deviation
-    of the change of velocity per second that continuity assumes."""
+    of the change of velocity per second, from frame to frame."""
 
     max_interval_s: float = 0.25
     acceleration_rad_s2: float = 20.0
@@ -41,22 +38,20 @@ class DirectionOptions:
 
 
 @dataclass(frozen=True)
-class GreyView:
-    """A canonical view ready for comparison. grey: float32 [H/2, W/2], smoothed, NaN where the camera sees nothing;
-    stamp_ns: middle of its exposure."""
-
-    grey: NDArray[np.float32]
-    stamp_ns: int
-
-
-@dataclass(frozen=True)
 class Geometry:
-    """Points of the current view: x, y [N] px from the principal point, inverse_depth [N] 1/m, focal_px."""
+    """Points of the current view: x, y [N] px from the principal point, inverse_depth [N] 1/m and its sigma, focal_px."""
 
     x: Array
     y: Array
     inverse_depth: Array
+    inverse_depth_sigma: Array
     focal_px: float
+
+    def thinned(self, maximum: int) -> "Geometry":
+        """Every so-manieth point, so that at most `maximum` are left."""
+        kept = slice(None, None, -(-self.x.size // maximum))
+        depth, sigma = self.inverse_depth[kept], self.inverse_depth_sigma[kept]
+        return Geometry(self.x[kept], self.y[kept], depth, sigma, self.focal_px)
 
 
 @dataclass(frozen=True)
@@ -77,31 +72,9 @@ class DirectionDecision:
     probability: float
 
 
-def outside_of(valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """What `grey_view` adds to the views of a camera: 0 where it sees all of a pixel of half the size, NaN elsewhere.
-
-    valid: bool [H, W], the pixels of the view that the camera sees.
-    """
-    seen = cv2.resize(valid.astype(np.float32), _half_of(valid), interpolation=cv2.INTER_AREA)
-    return np.where(seen > 0.999, 0, np.nan).astype(np.float32)
-
-
-def grey_view(view: NDArray[np.uint8], outside: NDArray[np.float32], stamp_ns: int) -> GreyView:
-    """Make a canonical view uint8 [H, W, 3] comparable; outside [H/2, W/2]: see outside_of."""
-    half = cv2.resize(view, _half_of(view), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY)
-    smooth = cv2.boxFilter(grey, cv2.CV_32F, (_SMOOTHING_PX, _SMOOTHING_PX))
-    cv2.add(smooth, outside, dst=smooth)
-    return GreyView(smooth.astype(np.float32, copy=False), stamp_ns)
-
-
-def _half_of(picture: NDArray[np.generic]) -> tuple[int, int]:
-    return picture.shape[1] // 2, picture.shape[0] // 2
-
-
 def choose_direction(
-    current: GreyView,
-    neighbours: list[GreyView],
+    current: ContrastView,
+    neighbours: list[ContrastView],
     geometry: Geometry,
     twist: Array,
     covariance: Array,
@@ -126,43 +99,22 @@ def choose_direction(
 
 
 def _photometric_log_odds(
-    current: GreyView, neighbour: GreyView, geometry: Geometry, twist: Array, interval_s: float
+    current: ContrastView, neighbour: ContrastView, geometry: Geometry, twist: Array, interval_s: float
 ) -> float:
     """Log-odds of + over - from one neighbouring view, 0 where too little stays in view."""
-    step = -(-geometry.x.size // _MAXIMUM_POINTS)
-    x, y, inverse_depth = geometry.x[::step], geometry.y[::step], geometry.inverse_depth[::step]
+    at = geometry.thinned(_MAXIMUM_POINTS)
     places = [
-        reproject(x, y, geometry.focal_px, inverse_depth, signed, interval_s) for signed in (twist, -twist)
+        reproject(at.x, at.y, at.focal_px, at.inverse_depth, signed, interval_s) for signed in (twist, -twist)
     ]
-    here = _sample(current.grey, np.stack([x, y])[:, None])[0]
-    there = _sample(neighbour.grey, np.stack(places, axis=1))
-    both = np.isfinite(here) & np.isfinite(there)
-    overlap = float(np.count_nonzero(both, axis=1).min()) / x.size
+    here = current.at(np.stack([at.x, at.y])[:, None], COARSE)[0]
+    there = neighbour.at(np.stack(places, axis=1), COARSE)[0]
+    difference = np.abs(there - here)
+    both = np.isfinite(difference)
+    overlap = float(np.count_nonzero(both, axis=1).min()) / at.x.size
     if overlap < _MINIMUM_OVERLAP:
         return 0.0
-    right, wrong = (_difference(here[seen], grey[seen]) for seen, grey in zip(both, there, strict=True))
-    evidence = _EVIDENCE_PER_LOG_RATIO * min(1.0, overlap / _FULL_OVERLAP)
-    return evidence * float(np.log(wrong / right))
-
-
-def _sample(grey: NDArray[np.float32], points: Array) -> NDArray[np.float32]:
-    """Grey levels [K, N] at pixels [2, K, N] of the whole view from its principal point, bilinear; NaN outside the picture."""
-    height, width = grey.shape
-    columns = (points[0] / 2 + (width - 1) / 2).astype(np.float32)
-    rows = (points[1] / 2 + (height - 1) / 2).astype(np.float32)
-    inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
-    columns, rows = np.where(inside, columns, 0), np.where(inside, rows, 0)
-    return np.where(inside, cv2.remap(grey, columns, rows, cv2.INTER_LINEAR), np.nan)
-
-
-def _difference(here: NDArray[np.float32], there: NDArray[np.float32]) -> float:
-    """Mean absolute difference after equalising mean and deviation: blind to gain and offset of the exposure control."""
-    return float(np.abs(_equalised(here) - _equalised(there)).mean()) + 1e-3
-
-
-def _equalised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = grey - grey.mean()
-    return np.asarray(centred / (np.sqrt(centred @ centred / centred.size) + np.float32(1.0)))
+    right, wrong = (float(one[seen].mean()) + 1e-3 for one, seen in zip(difference, both, strict=True))
+    return _EVIDENCE_PER_LOG_RATIO * min(1.0, overlap / _FULL_OVERLAP) * float(np.log(wrong / right))
 
 
 def _continuity_log_odds(

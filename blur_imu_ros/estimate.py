@@ -27,7 +27,8 @@ class Estimate:
     """The camera's own velocity at `stamp_ns` in its optical frame.
 
     twist [6] (wx wy wz vx vy vz) rad/s and m/s; covariance [6, 6], symmetric positive definite, covering the doubt about
-    the sign; sign_probability 0.5..1; blur_px: median flow over the exposure; points_used, residual_px, observability [6],
+    the sign; sign_probability 0.5..1; blur_px: median flow over the exposure; overlap: share of the view that a neighbouring
+    frame shows too, where that added to the estimate, else 0; points_used, residual_px, observability [6],
     condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for.
     """
 
@@ -40,6 +41,7 @@ class Estimate:
     residual_px: float
     observability: Array
     condition: float
+    overlap: float
     exposure_s: float
     stages_ms: dict[str, float]
     decided: bool

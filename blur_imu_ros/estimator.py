@@ -11,8 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .between_frames import SignedEstimate, with_neighbours
 from .camera import CameraModel
-from .direction import DirectionDecision, Geometry, GreyView, SignedVelocity, choose_direction, grey_view
+from .contrast_view import ContrastView
+from .direction import DirectionDecision, Geometry, SignedVelocity, choose_direction
 from .errors import BlurImuError
 from .estimate import Estimate, Frame
 from .model.spec import ModelSpec
@@ -33,20 +35,27 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class _Solved:
-    """What deciding a sign again, with one more frame, needs of an estimate; waits: whether that is to be done."""
+class SeenFrame:
+    """What was seen of one frame: the solve of its blur, and what its sign and the way to its neighbours need."""
 
-    estimate: Estimate
     solution: VelocitySolution
     geometry: Geometry
-    view: GreyView
-    earlier: GreyView | None
+    view: ContrastView
+    neighbours: list[ContrastView]
     previous: SignedVelocity | None
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """An estimate and what it is made of; waits: whether it is to be made again with one more frame."""
+
+    estimate: Estimate
+    seen: SeenFrame
     waits: bool
 
 
 class BlurImuEstimator:
-    """Estimates velocity frame by frame; remembers the frame before only to tell the direction of motion.
+    """Estimates velocity frame by frame, from the blur of each and the frame before.
 
     solver: what is worked out once for the camera seen last; last_canonical, last_prediction: the view of the last frame and
     what the network read in it (its buffers, overwritten by the next). None before the first.
@@ -77,9 +86,9 @@ class BlurImuEstimator:
 
     def reset(self) -> None:
         """Forget the frames seen: a new epoch begins."""
-        self._newest: _Solved | None = None
+        self._newest: _Answered | None = None
         self._signed: SignedVelocity | None = None
-        self._before: _Solved | None = None
+        self._before: _Answered | None = None
 
     def estimate(self, frame: Frame) -> Estimate:
         """Estimate the velocity during one frame's exposure.
@@ -99,41 +108,44 @@ class BlurImuEstimator:
         clock.lap("solve")
 
         geometry = solver.geometry(prediction)
-        grey = grey_view(canonical, solver.outside, frame.stamp_ns)
-        earlier = self._newest.view if self._newest else None
-        decision = self._decide(solution, geometry, grey, [earlier], self._signed)
+        view = solver.contrast_views.of(canonical, frame.stamp_ns)
+        earlier = self._newest.seen.view if self._newest else None
+        seen = SeenFrame(solution, geometry, view, [earlier] if earlier else [], self._signed)
+        decision = self.decide(seen)
         clock.lap("direction")
 
-        estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, decision, clock.laps_ms)
+        signed = self._with_neighbours(seen, decision)
+        clock.lap("between frames")
+
+        estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, signed, clock.laps_ms)
         self.last_canonical, self.last_prediction = canonical, prediction
         comparable = self.options.direction.comparable
         alone = earlier is None or not comparable((frame.stamp_ns - earlier.stamp_ns) * 1e-9)
         waits = self.options.use_next_frame or alone
         self._before = self._newest
-        self._newest = _Solved(estimate, solution, geometry, grey, earlier, self._signed, waits)
-        self._signed = _signed(solution, decision, frame.stamp_ns)
+        self._newest = _Answered(estimate, seen, waits)
+        self._signed = SignedVelocity(signed.twist, signed.covariance, signed.probability, frame.stamp_ns)
         return estimate
 
     @property
     def waits(self) -> bool:
-        """Whether the last estimate's sign is to be decided again with the next frame: that of the first one, and of the first
-        after a gap, and with `use_next_frame` every one."""
+        """Whether the last estimate is to be made again with the next frame: the first one, the first after a gap, and with
+        `use_next_frame` every one."""
         return self._newest is not None and self._newest.waits
 
     def revised(self) -> Estimate | None:
-        """The estimate before the last, its sign decided again with the last frame too (the paper's way, one frame late).
+        """The estimate before the last, made again with the last frame too (the paper's way of telling a sign, one frame late).
 
         None where it did not wait for that, or is of an earlier epoch.
         """
         old, newest = self._before, self._newest
         if old is None or newest is None or not old.waits:
             return None
-        decision = self._decide(
-            old.solution, old.geometry, old.view, [old.earlier, newest.view], old.previous
-        )
+        both = replace(old.seen, neighbours=[*old.seen.neighbours, newest.seen.view])
+        signed = self._with_neighbours(both, self.decide(both))
         estimate = old.estimate
         return self._publishable(
-            estimate.stamp_ns, estimate.exposure_s, old.solution, decision, estimate.stages_ms
+            estimate.stamp_ns, estimate.exposure_s, both.solution, signed, estimate.stages_ms
         )
 
     def _solver_of(self, camera: CameraModel) -> CameraSolver:
@@ -143,54 +155,56 @@ class BlurImuEstimator:
             self.reset()
         return self.solver
 
-    def _decide(
-        self,
-        solution: VelocitySolution,
-        geometry: Geometry,
-        view: GreyView,
-        neighbours: list[GreyView | None],
-        previous: SignedVelocity | None,
-    ) -> DirectionDecision:
-        decision = choose_direction(
-            view,
-            [neighbour for neighbour in neighbours if neighbour],
-            geometry,
+    def decide(self, seen: SeenFrame) -> DirectionDecision:
+        """The sign of what was seen of a frame; may be overridden where it is known."""
+        solution = seen.solution
+        return choose_direction(
+            seen.view,
+            seen.neighbours,
+            seen.geometry,
             solution.twist,
             solution.covariance,
-            previous,
+            seen.previous,
             self.options.direction,
         )
-        if solution.blur_px < self.options.min_blur_px_of(self.network.spec):
-            return replace(decision, probability=0.5)
-        return decision
+
+    def _with_neighbours(self, seen: SeenFrame, decision: DirectionDecision) -> SignedEstimate:
+        return with_neighbours(
+            seen.solution,
+            decision,
+            seen.view,
+            seen.neighbours,
+            seen.geometry,
+            self.options,
+            self.network.spec,
+        )
 
     def _publishable(
         self,
         stamp_ns: int,
         exposure_s: float,
         solution: VelocitySolution,
-        decision: DirectionDecision,
+        signed: SignedEstimate,
         stages_ms: dict[str, float],
     ) -> Estimate:
-        """Apply the sign and let the covariance cover the doubt about it: the other sign lies 2 * twist away, with
-        probability 1 - P."""
-        twist = decision.sign * solution.twist
-        covariance = solution.covariance
+        """Let the covariance cover the doubt about the sign: the other one lies 2 * twist away, with probability 1 - P."""
+        twist, covariance = signed.twist, signed.covariance
         if self.options.undecided_sign is UndecidedSign.INFLATE:
-            covariance = covariance + 4 * (1 - decision.probability) * np.outer(twist, twist)
+            covariance = covariance + 4 * (1 - signed.probability) * np.outer(twist, twist)
         return Estimate(
             stamp_ns=stamp_ns,
             twist=twist,
             covariance=bound_eigenvalues(covariance, self.options.min_variance, self.options.max_variance),
-            sign_probability=decision.probability,
+            sign_probability=signed.probability,
             blur_px=solution.blur_px,
             points_used=solution.points_used,
             residual_px=solution.residual_px,
             observability=solution.observability,
             condition=solution.condition,
+            overlap=signed.overlap,
             exposure_s=exposure_s,
             stages_ms=stages_ms,
-            decided=decision.probability >= self.options.min_sign_probability,
+            decided=signed.probability >= self.options.min_sign_probability,
         )
 
 
@@ -205,7 +219,3 @@ class _Stopwatch:
         now = time.perf_counter()
         self.laps_ms[name] = 1e3 * (now - self._last)
         self._last = now
-
-
-def _signed(solution: VelocitySolution, decision: DirectionDecision, stamp_ns: int) -> SignedVelocity:
-    return SignedVelocity(decision.sign * solution.twist, solution.covariance, decision.probability, stamp_ns)

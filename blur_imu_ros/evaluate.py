@@ -6,21 +6,21 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .command_arguments import (
+    add_estimator_arguments,
     add_network_arguments,
-    add_prior_arguments,
     check_output_file,
-    chosen_priors,
+    chosen_estimator,
     open_network,
 )
 from .errors import ConfigurationError
 from .offline.evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
 from .offline.metrics import EvaluatedFrames, summary
 from .offline.progress import frame_bar
-from .options import EstimatorOptions
 from .sequence import Sequence as SequenceFolder
 from .velocity import SolverOptions
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--use-next-frame",
         action="store_true",
-        help="decide every photometric sign by the next frame too, as the node does with use_next_frame",
+        help="estimate every frame with the next one too, as the node does with use_next_frame",
     )
     parser.add_argument(
         "--fit-exposure",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Solver.DEFAULT.value,
         help="default, or published: plain least squares of the published code (signed flow only)",
     )
-    add_prior_arguments(parser)
+    add_estimator_arguments(parser)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
 
 
@@ -64,12 +64,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--use-next-frame decides the photometric sign of the default solver: leave it out, or --direction and --solver"
         )
-    priors = chosen_priors(args)
-    if priors != SolverOptions() and args.solver != Solver.DEFAULT.value:
+    estimator = replace(chosen_estimator(args), use_next_frame=args.use_next_frame)
+    if estimator.solver != SolverOptions() and args.solver != Solver.DEFAULT.value:
         raise ConfigurationError(
             f"--solver {args.solver} has no prior: leave --prior-... and --lever-arm-m out, or --solver"
         )
-    estimator = EstimatorOptions(solver=priors, use_next_frame=args.use_next_frame)
     options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure, estimator)
     network = open_network(args)
     evaluations = []
@@ -98,6 +97,7 @@ def report(
         "model": model,
         "direction": options.direction.value,
         "solver": options.solver.value,
+        "between_frames": options.estimator.between_frames,
         "sequences": sequences,
         "pooled": pooled,
     }

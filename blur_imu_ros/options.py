@@ -21,14 +21,16 @@ class UndecidedSign(Enum):
 @dataclass(frozen=True)
 class EstimatorOptions:
     """undecided_sign, min_sign_probability: what to do below that probability; min_blur_px: blur below which the sign is
-    open, None for the model's; use_next_frame: every sign is decided again with the next frame, not only the first;
-    min_variance, max_variance: bounds of the covariance's eigenvalues, (rad/s)^2 and (m/s)^2."""
+    open, None for the model's; between_frames: the way to the neighbouring frame adds to what the blur tells, instead of telling
+    its sign alone; use_next_frame: every estimate is made again with the next frame, not only the first; min_variance,
+    max_variance: bounds of the covariance's eigenvalues, (rad/s)^2 and (m/s)^2."""
 
     solver: SolverOptions = field(default_factory=SolverOptions)
     direction: DirectionOptions = field(default_factory=DirectionOptions)
     undecided_sign: UndecidedSign = UndecidedSign.INFLATE
     min_sign_probability: float = 0.75
     min_blur_px: float | None = None
+    between_frames: bool = True
     use_next_frame: bool = False
     min_variance: float = 1e-6
     max_variance: float = 1e4

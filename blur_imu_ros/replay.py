@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .bag import BagReader
-from .command_arguments import add_network_arguments, add_prior_arguments, chosen_priors, open_network
+from .command_arguments import add_estimator_arguments, add_network_arguments, chosen_estimator, open_network
 from .errors import ConfigurationError
 from .exposure_field import check_exposure
 from .network import FlowDepthNetwork
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="where exposure is unknown, fit it to the recording's real Imu",
     )
-    add_prior_arguments(parser)
+    add_estimator_arguments(parser)
     parser.add_argument(
         "--picture",
         type=int,
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{args.input.resolve().stem}_blur_imu")
     if output.exists():
         raise ConfigurationError(f"{output} exists already; choose another --output or remove it first")
-    options = EstimatorOptions(solver=chosen_priors(args))
+    options = chosen_estimator(args)
     recording = open_recording(args)
     try:
         if args.picture is not None and not 0 <= args.picture < recording.frame_count:

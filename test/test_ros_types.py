@@ -27,6 +27,7 @@ def estimate() -> Estimate:
         residual_px=0.1,
         observability=np.ones(6),
         condition=2.0,
+        overlap=0.0,
         exposure_s=0.01,
         stages_ms={},
         decided=True,

@@ -17,6 +17,7 @@ from ..network import FlowDepthNetwork
 from ..offline.evaluation import EvaluationOptions, evaluate_sequence
 from ..offline.metrics import EvaluatedFrames
 from ..offline.progress import frame_bar
+from ..options import EstimatorOptions
 from ..sequence import Sequence
 from .baselines import TITLES, Answers, Baseline, External, answer
 from .cache import TrajectoryCache, default_folder
@@ -27,7 +28,7 @@ from .scores import MethodFrames, by_blur, score
 from .tables import accuracy_tables
 from .writing import add_output_arguments, check_outputs, write_outputs
 
-OURS = "blur_imu"
+OURS, ONE_IMAGE = "blur_imu", "blur_imu, one image"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,14 +107,11 @@ def _measure(
     sequence: Sequence, network: FlowDepthNetwork, methods: list[Baseline | External], cache: TrajectoryCache
 ) -> list[MethodFrames]:
     """Ours and every alternative on the frames that `blur_imu evaluate --fit-exposure` reports."""
-    evaluation = evaluate_sequence(
-        sequence, network, EvaluationOptions(fit_exposure=True), frame_bar(f"{sequence.name}: {OURS}")
-    )
-    if evaluation.note:
-        print(f"{sequence.name}: {evaluation.note}", file=sys.stderr)
-    frames = evaluation.frames
-    seconds = float(np.mean(frames.latency_ms)) / 1e3
-    entries = [MethodFrames(OURS, frames, seconds, {}, evaluation.exposure_s_fitted)]
+    entries = [
+        _ours(sequence, network, title, EstimatorOptions(between_frames=title == OURS))
+        for title in (OURS, ONE_IMAGE)
+    ]
+    frames = entries[0].frames
     reported = np.searchsorted(sequence.stamps_ns, frames.stamps_ns)
     for method in methods:
         title = method.name if isinstance(method, External) else TITLES[method]
@@ -121,6 +119,21 @@ def _measure(
         answers = answer(sequence, method, cache, frame_bar(f"{sequence.name}: {title}"))
         entries.append(_beside(frames, title, sequence, answers, reported))
     return entries
+
+
+def _ours(
+    sequence: Sequence, network: FlowDepthNetwork, title: str, options: EstimatorOptions
+) -> MethodFrames:
+    evaluation = evaluate_sequence(
+        sequence,
+        network,
+        EvaluationOptions(fit_exposure=True, estimator=options),
+        frame_bar(f"{sequence.name}: {title}"),
+    )
+    if evaluation.note:
+        print(f"{sequence.name}: {evaluation.note}", file=sys.stderr)
+    seconds = float(np.mean(evaluation.frames.latency_ms)) / 1e3
+    return MethodFrames(title, evaluation.frames, seconds, {}, evaluation.exposure_s_fitted)
 
 
 def _beside(

@@ -45,14 +45,22 @@ class Workload:
 
 
 def _blurred(texture: np.ndarray, matrix: np.ndarray, frame: int) -> np.ndarray:
-    """The texture averaged over an exposure, while the camera turns at up to 3 rad/s about a direction of its own."""
-    rate = 3 * np.array([np.sin(0.4 * frame), np.cos(0.4 * frame), 0.5])
+    """The texture averaged over an exposure, while the camera turns to and fro at up to 3 rad/s about all axes."""
     size = (texture.shape[1], texture.shape[0])
     total = np.zeros(texture.shape, np.float32)
     for time_s in np.linspace(-EXPOSURE_S / 2, EXPOSURE_S / 2, _SUB_FRAMES):
-        turned = matrix @ cv2.Rodrigues(-rate * time_s)[0] @ np.linalg.inv(matrix)
+        turned = (
+            matrix @ cv2.Rodrigues(-_turned(frame + 1e9 * time_s / INTERVAL_NS))[0] @ np.linalg.inv(matrix)
+        )
         total += cv2.warpPerspective(texture, turned, size, borderMode=cv2.BORDER_REFLECT)
     return (total / _SUB_FRAMES).astype(np.uint8)
+
+
+def _turned(frame: float) -> np.ndarray:
+    """How far [3] rad the camera has turned by a moment, in frames: the same again after IMAGES of them."""
+    phase = 2 * np.pi * frame / IMAGES
+    fastest = 3 * IMAGES * INTERVAL_NS * 1e-9 / (2 * np.pi)
+    return fastest * np.array([np.sin(phase), np.cos(phase), 0.5 * np.sin(phase)])
 
 
 def _message(bgr: np.ndarray) -> SimpleNamespace:

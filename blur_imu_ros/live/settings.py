@@ -144,8 +144,14 @@ class Settings:
         default=EstimatorOptions.min_sign_probability,
         metadata=_live("Signs less probable than this are dropped by `drop`.", 0.5, 1),
     )
+    between_frames: bool = field(
+        default=EstimatorOptions.between_frames,
+        metadata=_live(
+            "Measure the way between frames too; false: one image alone, its neighbour for the sign."
+        ),
+    )
     use_next_frame: bool = field(
-        default=False, metadata=_fixed("Decide every sign by the next frame too: surer, one frame later.")
+        default=False, metadata=_fixed("Estimate every frame with the next one too: surer, one frame later.")
     )
     min_variance: float = field(
         default=EstimatorOptions.min_variance,
@@ -170,6 +176,7 @@ class Settings:
             undecided_sign=self.undecided_sign,
             min_sign_probability=self.min_sign_probability,
             min_blur_px=self.min_blur_px if self.min_blur_px >= 0 else None,
+            between_frames=self.between_frames,
             use_next_frame=self.use_next_frame,
             min_variance=self.min_variance,
             max_variance=self.max_variance,

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..direction import DirectionDecision
 from ..errors import ExposureError
 from ..estimate import Estimate, Frame
-from ..estimator import BlurImuEstimator
+from ..estimator import BlurImuEstimator, SeenFrame
 from ..network import FlowDepthNetwork, Prediction
 from ..options import EstimatorOptions
 from ..sequence import Sequence, read_depth, read_image
@@ -82,7 +83,7 @@ def evaluate_sequence(
         fitted = _fit(sequence, solver, options, progress)
         exposure_s = np.where(np.isnan(exposure_s), fitted, exposure_s)
         reported = reported[_odd(reported)]
-    if options.direction is Direction.PHOTOMETRIC and options.solver is Solver.DEFAULT:
+    if options.direction is not Direction.NONE and options.solver is Solver.DEFAULT:
         measure = _as_the_node(sequence, network, options, exposure_s, reported, progress)
     else:
         measure = _taken_apart(sequence, solver, options, exposure_s, reported, progress)
@@ -139,7 +140,12 @@ def _as_the_node(
     progress: Progress[int],
 ) -> Iterator[tuple[int, Measurement]]:
     """The estimator as the node runs it, frame after frame."""
-    estimator = BlurImuEstimator(network, options.estimator)
+    oracle = options.direction is Direction.ORACLE
+    estimator = (
+        _TruthfulEstimator(network, options.estimator, sequence)
+        if oracle
+        else BlurImuEstimator(network, options.estimator)
+    )
     for i, starts, wanted in _in_order(reported, WARM_UP_FRAMES, progress):
         if starts:
             estimator.reset()
@@ -160,6 +166,22 @@ def _answer(estimate: Estimate) -> dict[str, Any]:
     return {name: getattr(estimate, name) for name in ("twist", "covariance", "sign_probability")}
 
 
+class _TruthfulEstimator(BlurImuEstimator):
+    """Told by the truth which sign is right, so that only the size of an error counts."""
+
+    def __init__(self, network: FlowDepthNetwork, options: EstimatorOptions, sequence: Sequence) -> None:
+        super().__init__(network, options)
+        self._truth = dict(zip(sequence.stamps_ns.tolist(), sequence.truth, strict=True))
+
+    def decide(self, seen: SeenFrame) -> DirectionDecision:
+        return _told_by(self._truth[seen.view.stamp_ns], seen.solution.twist)
+
+
+def _told_by(truth: np.ndarray, twist: np.ndarray) -> DirectionDecision:
+    sign = true_sign(twist[None], truth[None])[0]
+    return DirectionDecision(1, 0.5) if np.isnan(sign) else DirectionDecision(int(sign), 1.0)
+
+
 def _taken_apart(
     sequence: Sequence,
     solver: SequenceSolver,
@@ -168,7 +190,7 @@ def _taken_apart(
     reported: np.ndarray,
     progress: Progress[int],
 ) -> Iterator[tuple[int, Measurement]]:
-    """With another sign than the node's (oracle, none), or another solve."""
+    """Without a sign, or with another solve than the node's."""
     earlier = None
     for i, starts, wanted in _in_order(reported, options.direction is Direction.PHOTOMETRIC, progress):
         entry = sequence.frames[i]
@@ -176,17 +198,16 @@ def _taken_apart(
         start = time.perf_counter()
         prediction = solver.predict(image)
         solved = solver.solve(solver.prepare(prediction), float(exposure_s[i]))
-        sign, probability = 1.0, 0.5
+        decision = DirectionDecision(1, 0.5)
         if options.direction is Direction.PHOTOMETRIC:
             before = None if starts else earlier
             decision, earlier = solver.decide(prediction, solved, entry.stamp_ns, before)
-            sign, probability = decision.sign, decision.probability
         latency_ms = (time.perf_counter() - start) * 1e3
         if options.direction is Direction.ORACLE:
-            known = true_sign(solved.twist[None], sequence.truth[i][None])[0]
-            sign, probability = (1.0, 0.5) if np.isnan(known) else (known, 1.0)
+            decision = _told_by(sequence.truth[i], solved.twist)
         if wanted:
-            yield i, Measurement(sign * solved.twist, solved.covariance, probability, latency_ms, prediction)
+            twist = decision.sign * solved.twist
+            yield i, Measurement(twist, solved.covariance, decision.probability, latency_ms, prediction)
 
 
 def _in_order(

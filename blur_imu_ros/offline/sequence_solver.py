@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from ..camera import CameraModel
-from ..direction import DirectionDecision, DirectionOptions, GreyView, choose_direction, grey_view
+from ..contrast_view import ContrastView
+from ..direction import DirectionDecision, choose_direction
 from ..motion_field import Array, flow_up_to_sign, interaction_matrix
 from ..network import FlowDepthNetwork, FlowRepresentation, Prediction
 from ..options import EstimatorOptions
@@ -98,16 +99,16 @@ class SequenceSolver:
         return Solved(solution.twist, covariance)
 
     def decide(
-        self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: GreyView | None
-    ) -> tuple[DirectionDecision, GreyView]:
+        self, prediction: Prediction, solved: Solved, stamp_ns: int, earlier: ContrastView | None
+    ) -> tuple[DirectionDecision, ContrastView]:
         """The photometric sign of the frame predicted last, by the frame before alone; and its view, for the next."""
-        grey = grey_view(self.canonical, self.camera_solver.outside, stamp_ns)
+        view = self.camera_solver.contrast_views.of(self.canonical, stamp_ns)
         geometry = self.camera_solver.geometry(prediction)
         neighbours = [earlier] if earlier else []
         decision = choose_direction(
-            grey, neighbours, geometry, solved.twist, solved.covariance, None, DirectionOptions()
+            view, neighbours, geometry, solved.twist, solved.covariance, None, self._options.direction
         )
-        return decision, grey
+        return decision, view
 
     def signed_flow(self, prediction: Prediction, twist: Array, exposure_s: float) -> Array:
         """Predicted flow [2, h, w], each vector on the side of the motion of `twist` [6]: for showing it."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..camera import CameraModel
 from ..canonical_view import CanonicalView
-from ..direction import Geometry, outside_of
+from ..contrast_view import ContrastViews
+from ..direction import Geometry
 from ..model.spec import ModelSpec
 from ..motion_field import Array, grid_points
 from ..network import Prediction
@@ -19,7 +20,7 @@ class CameraSolver:
     """Canonical view, usable cells of the network's grid and weighted solve of one camera.
 
     view: the canonical view; x, y [N]: the grid's points, px from the principal point; seen [N]: those that the camera sees;
-    outside: see direction.outside_of. Raises CameraError where the camera cannot be used.
+    contrast_views: makes its views comparable. Raises CameraError where the camera cannot be used.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class CameraSolver:
         the share of them that err independently, which says how many are used; None for the model's own."""
         self._spec = spec
         self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
-        self.outside = outside_of(self.view.valid)
+        self.contrast_views = ContrastViews(self.view.valid)
         self.x, self.y = grid_points(spec.width, spec.height, spec.stride)
         self.seen = self.view.valid_on_grid(spec.stride).ravel()
         border_px = options.solver.border_px
@@ -62,7 +63,9 @@ class CameraSolver:
 
     def geometry(self, prediction: Prediction) -> Geometry:
         """The whole grid with its inverse depth."""
-        return Geometry(self.x, self.y, self.inverse_depth(prediction).ravel(), self.view.focal_px)
+        sigma = np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale
+        inverse_depth = self.inverse_depth(prediction)
+        return Geometry(self.x, self.y, inverse_depth.ravel(), sigma.ravel(), self.view.focal_px)
 
     def points(self, prediction: Prediction, chosen: PointGeometry | None = None) -> MotionPoints:
         """The measurements to solve from, at the chosen cells. Raises ImageError when fewer than 12 are usable."""

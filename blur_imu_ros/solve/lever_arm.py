@@ -17,3 +17,8 @@ def camera_of_centre(lever_arm_m: Sequence[float]) -> Array:
     change = np.eye(6)
     change[3:, :3] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]
     return change
+
+
+def step_of_centre(twist: Array, lever_arm_m: Sequence[float]) -> Array:
+    """What of a camera's twist [6] is the step of the point that it turns about: (0, v_centre)."""
+    return np.concatenate([np.zeros(3), twist[3:] - np.cross(twist[:3], lever_arm_m)])

@@ -1,0 +1,115 @@
+"""What the neighbouring frames add to a velocity that one blur told: between frames the same motion goes many times as far.
+
+A step and a turn look alike over the few pixels of a blur; over the way from one frame to the next they are told apart. The
+velocity is that of the frame still: it may differ from the mean velocity on the way by what a camera's acceleration allows.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .contrast_view import ContrastView
+from .direction import DirectionDecision, DirectionOptions, Geometry
+from .model.spec import ModelSpec
+from .motion_field import Array
+from .options import EstimatorOptions
+from .solve.lever_arm import step_of_centre
+from .solve.registration import Registration, register
+from .velocity import VelocitySolution
+
+
+@dataclass(frozen=True)
+class SignedEstimate:
+    """A velocity with its sign: twist [6], covariance [6, 6] given the sign, probability of that, and overlap, the share of the
+    points that a neighbouring frame shows too; 0 where none added anything."""
+
+    twist: Array
+    covariance: Array
+    probability: float
+    overlap: float = 0.0
+
+
+def with_neighbours(
+    solution: VelocitySolution,
+    decision: DirectionDecision,
+    current: ContrastView,
+    neighbours: list[ContrastView],
+    geometry: Geometry,
+    options: EstimatorOptions,
+    spec: ModelSpec,
+) -> SignedEstimate:
+    """The velocity at the moment of `current` by its blur, the sign of that, and the way to the neighbouring frames.
+
+    Returns what the blur told where options ask for that, and where no neighbour is near enough in time and shows enough of the
+    same.
+    """
+    slow = solution.blur_px < options.min_blur_px_of(spec)
+    twist = decision.sign * solution.twist
+    alone = SignedEstimate(twist, solution.covariance, 0.5 if slow else decision.probability)
+    if not options.between_frames:
+        return alone
+    # All frames share the error of depth's scale: it is put aside, and taken up again with the step that is found.
+    blur = solution.covariance - _depth_scale(twist, options, spec)
+    if slow:
+        blur, twist = blur + np.outer(twist, twist), np.zeros(6)
+    acceleration = _acceleration(options.direction)
+    found = _registered(current, neighbours, geometry, twist, blur, options.direction)
+    if not found:
+        return alone
+    twist, covariance = _combined(twist, blur, found, acceleration)
+    covariance = covariance + _depth_scale(twist, options, spec)
+    probability = _surely_forward(twist, covariance) if slow else alone.probability
+    return SignedEstimate(twist, covariance, probability, max(r.overlap for r in found))
+
+
+def _registered(
+    current: ContrastView,
+    neighbours: list[ContrastView],
+    geometry: Geometry,
+    twist: Array,
+    covariance: Array,
+    options: DirectionOptions,
+) -> list[Registration]:
+    found = []
+    for neighbour in neighbours:
+        interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
+        if options.comparable(interval_s):
+            change = np.diag((_acceleration(options) * interval_s / 2) ** 2)
+            found.append(register(current, neighbour, geometry, twist, covariance + change))
+    return [registration for registration in found if registration]
+
+
+def _combined(
+    twist: Array, covariance: Array, found: list[Registration], acceleration: Array
+) -> tuple[Array, Array]:
+    """Least squares of the velocity and its mean acceleration [6 + 6]: the mean velocity on the way to a neighbour is that of the
+    frame and half of what it changes by then."""
+    total = np.zeros((12, 12))
+    total[:6, :6] = np.linalg.inv(covariance)
+    total[6:, 6:] = np.diag(acceleration**-2)
+    weighted, variance = total[:, :6] @ twist, total
+    for registration in found:
+        mean = np.hstack([np.eye(6), np.eye(6) * registration.interval_s / 2])
+        information = mean.T @ registration.information @ mean
+        weighted = weighted + mean.T @ registration.weighted
+        total = total + information
+        # What one neighbour gets wrong, as by a wrong depth, the other does too.
+        variance = variance + len(found) * registration.variance * information
+    inverse = np.linalg.inv(total)
+    return (inverse @ weighted)[:6], (inverse @ variance @ inverse)[:6, :6]
+
+
+def _acceleration(options: DirectionOptions) -> Array:
+    return np.repeat(np.array([options.acceleration_rad_s2, options.acceleration_m_s2], np.float64), 3)
+
+
+def _depth_scale(twist: Array, options: EstimatorOptions, spec: ModelSpec) -> Array:
+    """Covariance [6, 6] of the error of depth's scale, as the solve has it."""
+    step = spec.depth_scale_sigma * step_of_centre(twist, options.solver.lever_arm_m)
+    return np.outer(step, step)
+
+
+def _surely_forward(twist: Array, covariance: Array) -> float:
+    """Probability that a Gaussian with this mean and covariance has the sign of its mean."""
+    return 0.5 * (1 + math.erf(math.sqrt(float(twist @ np.linalg.solve(covariance, twist)) / 2)))

@@ -1,0 +1,139 @@
+"""The motion between two frames: the one that lays what this image shows upon what its neighbour shows.
+
+Gauss-Newton on contrast, coarse before fine, from what the blur tells and never far from it (Lucas & Kanade 1981; Baker &
+Matthews 2004). The more a wrong depth would change what is seen at a point, the less the point says. A rolling shutter shows
+every row at another moment: how a turn that changes meanwhile bends the picture is solved along.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..contrast_view import COARSE, LEVELS, ContrastView
+from ..direction import Geometry
+from ..motion_field import Array, interaction_rows
+from ..rigid_motion import reproject
+from .robust import median, tukey_weight
+
+# Less of a view that is found again says nothing.
+_MINIMUM_OVERLAP = 0.15
+_MAXIMUM_POINTS = 1120
+_ITERATIONS = 4
+# A step of less than this many standard deviations, squared, is the last at its level.
+_SETTLED = 0.5
+_TUKEY = 4.0
+_NORMAL_MEDIAN = 0.6745
+# What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
+# even that tells, since the depth is wrong for many at once. Both found on validation.
+_INDEPENDENT, _SHARED_VARIANCE = 67.0, 4.0
+# How much a turn changes from the middle row to the last, standard deviation in rad/s.
+_BEND_RAD_S = 0.1
+_RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What two frames say of the mean twist [6] between them, apart from what was known before.
+
+    information: [6, 6] of a least-squares fit; weighted: [6] that times the likeliest twist; interval_s: from the frame to its
+    neighbour, negative where that was before; overlap: share of the points that the neighbour shows; variance: of `weighted`,
+    in units of the information.
+    """
+
+    information: Array
+    weighted: Array
+    interval_s: float
+    overlap: float
+    variance: float = _SHARED_VARIANCE
+
+
+def register(
+    current: ContrastView, neighbour: ContrastView, geometry: Geometry, twist: Array, covariance: Array
+) -> Registration | None:
+    """Find the mean motion between two frames, known beforehand to be about `twist` [6] with `covariance` [6, 6].
+
+    None where the neighbour shows too little of what this frame does.
+    """
+    search = _Search(current, neighbour, geometry, twist, covariance)
+    for level in range(len(LEVELS)):
+        if not search.settle(level):
+            return None
+    return search.result()
+
+
+class _Search:
+    """One search; the motion [9] is the twist and the turn's change from the middle row to the last."""
+
+    def __init__(
+        self,
+        current: ContrastView,
+        neighbour: ContrastView,
+        geometry: Geometry,
+        twist: Array,
+        covariance: Array,
+    ) -> None:
+        self._current, self._neighbour = current, neighbour
+        self._interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
+        self._at = at = geometry.thinned(_MAXIMUM_POINTS)
+        self._expected = self._motion = np.concatenate([twist, np.zeros(3)])
+        self._prior = np.zeros((9, 9))
+        self._prior[:6, :6] = np.linalg.inv(covariance)
+        self._prior[6:, 6:] = np.eye(3) / _BEND_RAD_S**2
+        rows = interaction_rows(at.x, at.y, at.focal_px, at.inverse_depth)
+        self._here = np.stack([at.x, at.y])[:, None]
+        # The last row is half the view's height below the middle one.
+        last_row = current.levels[COARSE].shape[0] * LEVELS[COARSE] / 2
+        bend = rows[:, :3] * (at.y / last_row)
+        # Displacement in the neighbour per unit of motion: across and down, [9, N] each.
+        self._across, self._down = self._interval_s * np.concatenate([rows, bend], axis=1)
+        relative = at.inverse_depth_sigma / np.maximum(at.inverse_depth, 1e-3)
+        self._depth_sigma = np.clip(relative, *_RELATIVE_DEPTH_SIGMA)
+        self._information = self._prior
+        self._overlap = 0.0
+
+    def settle(self, level: int) -> bool:
+        """Improve the motion on one level; False where too little of the view is found again."""
+        here = self._current.at(self._here, level)[:, 0]
+        for _ in range(_ITERATIONS):
+            there = self._neighbour.at(self._places(), level)[:, 0]
+            residual = there[0] - here[0]
+            seen = np.isfinite(residual)
+            self._overlap = np.count_nonzero(seen) / seen.size
+            if self._overlap < _MINIMUM_OVERLAP:
+                return False
+            across, down = 0.5 * np.where(seen, here[1:] + there[1:], 0)
+            residual = np.where(seen, residual, 0)
+            change = across * self._across + down * self._down
+            weighted = change * self._weights(residual, seen, change)
+            self._information = weighted @ change.T
+            gradient = weighted @ residual + self._prior @ (self._motion - self._expected)
+            step = np.linalg.solve(self._information + self._prior, gradient)
+            self._motion = self._motion - step
+            if step @ gradient < _SETTLED:
+                break
+        return True
+
+    def result(self) -> Registration:
+        """What the frames say, the bend left open within its prior."""
+        information, prior = self._information, self._prior
+        shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
+        alone = information[:6, :6] - shared @ information[6:, :6]
+        # At the optimum what pulls towards the expected twist is balanced by what the frames say.
+        twist, expected = self._motion[:6], self._expected[:6]
+        weighted = alone @ twist + prior[:6, :6] @ (twist - expected)
+        return Registration(alone, weighted, self._interval_s, self._overlap)
+
+    def _places(self) -> Array:
+        """Where the neighbour shows the points, [2, 1, N] px from the principal point."""
+        at, twist, bend = self._at, self._motion[:6], self._motion[6:]
+        places = reproject(at.x, at.y, at.focal_px, at.inverse_depth, twist, self._interval_s)
+        places += np.stack([bend @ self._across[6:], bend @ self._down[6:]])
+        return places[:, None]
+
+    def _weights(self, residual: Array, seen: Array, change: Array) -> Array:
+        """Weight [N] of each point by how far its residual is from what noise and a wrong depth explain."""
+        by_depth = (self._motion[3:6] @ change[3:6]) * self._depth_sigma
+        noise = float(median(np.abs(residual[seen]))[0]) / _NORMAL_MEDIAN
+        variance = noise * noise + by_depth * by_depth + 1e-9
+        trusted = tukey_weight(residual * residual, variance, _TUKEY)
+        return np.asarray(_INDEPENDENT / seen.size * seen * trusted / variance)
