@@ -10,13 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .contrast_view import ContrastView
-from .direction import DirectionDecision, DirectionOptions, Geometry
+from .direction import MAXIMUM_LOG_ODDS, DirectionDecision, DirectionOptions, Geometry
 from .model.spec import ModelSpec
 from .motion_field import Array
 from .options import EstimatorOptions
 from .solve.lever_arm import step_of_centre
 from .solve.registration import Registration, register
 from .velocity import VelocitySolution
+
+# The right sign is found between frames in 99 of 100 of them, the wrong one in 5.
+_FOUND_LOG_ODDS, _NOT_FOUND_LOG_ODDS = 3.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -45,21 +48,29 @@ def with_neighbours(
     same.
     """
     slow = solution.blur_px < options.min_blur_px_of(spec)
-    twist = decision.sign * solution.twist
-    alone = SignedEstimate(twist, solution.covariance, 0.5 if slow else decision.probability)
+    signed = decision.sign * solution.twist
+    alone = SignedEstimate(signed, solution.covariance, 0.5 if slow else decision.probability)
     if not options.between_frames:
         return alone
     # All frames share the error of depth's scale: it is put aside, and taken up again with the step that is found.
-    blur = solution.covariance - _depth_scale(twist, options, spec)
+    blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
-        blur, twist = blur + np.outer(twist, twist), np.zeros(6)
-    acceleration = _acceleration(options.direction)
-    found = _registered(current, neighbours, geometry, twist, blur, options.direction)
-    if not found:
+        starts, blur = [np.zeros(6)], blur + np.outer(signed, signed)
+    else:
+        starts = [signed, -signed]
+    # The other sign only where this one is found nowhere.
+    for start in starts:
+        found = _registered(current, neighbours, geometry, start, blur, options.direction)
+        if found:
+            break
+    else:
         return alone
-    twist, covariance = _combined(twist, blur, found, acceleration)
+    twist, covariance = _combined(start, blur, found, _acceleration(options.direction))
     covariance = covariance + _depth_scale(twist, options, spec)
-    probability = _surely_forward(twist, covariance) if slow else alone.probability
+    if slow:
+        probability = _surely_forward(twist, covariance)
+    else:
+        probability = _surer(decision.probability, start is signed)
     return SignedEstimate(twist, covariance, probability, max(r.overlap for r in found))
 
 
@@ -113,3 +124,10 @@ def _depth_scale(twist: Array, options: EstimatorOptions, spec: ModelSpec) -> Ar
 def _surely_forward(twist: Array, covariance: Array) -> float:
     """Probability that a Gaussian with this mean and covariance has the sign of its mean."""
     return 0.5 * (1 + math.erf(math.sqrt(float(twist @ np.linalg.solve(covariance, twist)) / 2)))
+
+
+def _surer(probability: float, found_at_once: bool) -> float:
+    """Probability of the sign that was found between frames, after that which was found likelier before."""
+    log_odds = math.log(probability / max(1 - probability, 1e-9))
+    log_odds = _FOUND_LOG_ODDS + (log_odds if found_at_once else _NOT_FOUND_LOG_ODDS - log_odds)
+    return 1 / (1 + math.exp(-min(log_odds, MAXIMUM_LOG_ODDS)))

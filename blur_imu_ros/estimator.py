@@ -115,7 +115,7 @@ class BlurImuEstimator:
         clock.lap("direction")
 
         signed = self._with_neighbours(seen, decision)
-        clock.lap("between frames")
+        clock.lap("between_frames")
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, signed, clock.laps_ms)
         self.last_canonical, self.last_prediction = canonical, prediction

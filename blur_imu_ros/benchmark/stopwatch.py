@@ -18,7 +18,7 @@ from .machine import peak_memory_mb
 from .publishing import open_publisher
 from .workload import INTERVAL_NS, Workload
 
-STAGES = ("decode", "remap", "network", "solve", "direction", "between frames", "publish")
+STAGES = ("decode", "remap", "network", "solve", "direction", "between_frames", "publish")
 TO_ESTIMATE = STAGES[:-1]
 ROUNDS = 5
 WARM_UP = 5

@@ -154,7 +154,7 @@ def provider_table(measured: list[dict[str, Any]]) -> str:
     quantities: Cells = {
         "image to estimate [ms]": lambda m: _spread(m["image_to_estimate_ms"]),
         "all but the network [ms]": lambda m: _spread(m["all_but_network_ms"]),
-        **{f"{stage} [ms]": _stage(stage) for stage in STAGES},
+        **{f"{stage.replace('_', ' ')} [ms]": _stage(stage) for stage in STAGES},
         "frames per second": lambda m: f"{m['frames_per_second']:.0f}",
         "processor use": lambda m: f"{m['processor_percent']:.0f} %",
         "peak memory [MB]": lambda m: f"{m['peak_memory_mb']:.0f}",
