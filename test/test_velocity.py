@@ -11,7 +11,7 @@ from blur_imu_ros.model.spec import FlowRepresentation
 from blur_imu_ros.motion_field import interaction_matrix
 from blur_imu_ros.solve import prior
 from blur_imu_ros.solve.covariance import at_rest, condition_number, inverse_information
-from blur_imu_ros.solve.lever_arm import camera_of_centre
+from blur_imu_ros.solve.lever_arm import camera_of_centre, step_of_centre
 from blur_imu_ros.solve.linearise import linearise, whitened
 from blur_imu_ros.solve.motion_points import PointGeometry
 from blur_imu_ros.solve.prior import prior_of, weigh_steps
@@ -144,6 +144,13 @@ def test_a_point_of_the_body_off_its_centre_moves_by_the_turn_and_its_lever_arm(
     turn, centre, lever_arm_m = np.array([0.3, -1.0, 2.0]), np.array([1.0, 2.0, 3.0]), (0.1, -0.2, 0.5)
     motion = camera_of_centre(lever_arm_m) @ [*turn, *centre]
     np.testing.assert_allclose(motion, [*turn, *(np.cross(turn, lever_arm_m) + centre)])
+
+
+def test_the_step_of_the_centre_is_what_the_lever_arm_leaves_of_a_camera() -> None:
+    turn, centre, lever_arm_m = np.array([0.3, -1.0, 2.0]), np.array([1.0, 2.0, 3.0]), (0.1, -0.2, 0.5)
+    motion = camera_of_centre(lever_arm_m) @ [*turn, *centre]
+    np.testing.assert_allclose(step_of_centre(motion, lever_arm_m), [0, 0, 0, *centre])
+    np.testing.assert_array_equal(step_of_centre(motion, (0.0, 0.0, 0.0)), [0, 0, 0, *motion[3:]])
 
 
 def test_a_known_lever_arm_tells_the_step_of_a_turn() -> None:
