@@ -36,13 +36,17 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class SeenFrame:
-    """What was seen of one frame: the solve of its blur, and what its sign and the way to its neighbours need."""
+    """What was seen of one frame: the solve of its blur, and what its sign and the way to its neighbours need.
+
+    options: those of the solve; they may have changed by the time a frame is answered again.
+    """
 
     solution: VelocitySolution
     geometry: Geometry
     view: ContrastView
     neighbours: list[ContrastView]
     previous: SignedVelocity | None
+    options: EstimatorOptions
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,14 @@ class BlurImuEstimator:
         prediction = self.network.predict(canonical)
         clock.lap("network")
 
-        solution = solver.solve(solver.points(prediction), frame.exposure_s, self.options)
+        options = self.options
+        solution = solver.solve(solver.points(prediction), frame.exposure_s, options)
         clock.lap("solve")
 
         geometry = solver.geometry(prediction)
         view = solver.contrast_views.of(canonical, frame.stamp_ns)
         earlier = self._newest.seen.view if self._newest else None
-        seen = SeenFrame(solution, geometry, view, [earlier] if earlier else [], self._signed)
+        seen = SeenFrame(solution, geometry, view, [earlier] if earlier else [], self._signed, options)
         decision = self.decide(seen)
         clock.lap("direction")
 
@@ -119,9 +124,9 @@ class BlurImuEstimator:
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, signed, clock.laps_ms)
         self.last_canonical, self.last_prediction = canonical, prediction
-        comparable = self.options.direction.comparable
+        comparable = options.direction.comparable
         alone = earlier is None or not comparable((frame.stamp_ns - earlier.stamp_ns) * 1e-9)
-        waits = self.options.use_next_frame or alone
+        waits = options.use_next_frame or alone
         self._before = self._newest
         self._newest = _Answered(estimate, seen, waits)
         self._signed = SignedVelocity(signed.twist, signed.covariance, signed.probability, frame.stamp_ns)
@@ -165,7 +170,7 @@ class BlurImuEstimator:
             solution.twist,
             solution.covariance,
             seen.previous,
-            self.options.direction,
+            seen.options.direction,
         )
 
     def _with_neighbours(self, seen: SeenFrame, decision: DirectionDecision) -> SignedEstimate:
@@ -175,7 +180,7 @@ class BlurImuEstimator:
             seen.view,
             seen.neighbours,
             seen.geometry,
-            self.options,
+            seen.options,
             self.network.spec,
         )
 

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moving_camera import FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH
+from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
 from two_frames import true_geometry, view
 
 from blur_imu_ros import between_frames
 from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.contrast_view import ContrastView
 from blur_imu_ros.direction import DirectionDecision, DirectionOptions
+from blur_imu_ros.estimate import Frame
+from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
+from blur_imu_ros.motion_field import double_angle, interaction_matrix
+from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
+from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.registration import Registration
 from blur_imu_ros.velocity import SolverOptions, VelocitySolution
@@ -292,3 +297,36 @@ def test_a_surely_known_velocity_stays() -> None:
     estimate = combined(TWIST + 0.5 * ALIKE, view(TWIST, INTERVAL_NS), covariance=sure)
     np.testing.assert_allclose(estimate.twist, TWIST + 0.5 * ALIKE, atol=1e-3)
     assert widest(estimate.covariance, sure) < 1.05
+
+
+def test_a_frame_is_answered_again_by_the_options_it_was_solved_by() -> None:
+    """Another lever arm meanwhile would take from its covariance what it never had."""
+
+    class Network:
+        spec = replace(SPEC, depth_scale_sigma=0.3)
+
+        def predict(self, image: np.ndarray) -> Prediction:
+            flow = interaction_matrix(GEOMETRY.x, GEOMETRY.y, FOCAL_PX, GEOMETRY.inverse_depth) @ turn * 0.01
+            grid = (HEIGHT // 4, WIDTH // 4)
+            return Prediction(
+                flow=double_angle(flow).T.reshape(2, *grid).astype(np.float32),
+                inverse_depth=GEOMETRY.inverse_depth.reshape(grid).astype(np.float32),
+                flow_log_sigma=np.full(grid, np.log(0.5), np.float32),
+                inverse_depth_log_sigma=np.full(grid, np.log(0.02), np.float32),
+                representation=self.spec.representation,
+            )
+
+    turn = np.array([0.2, -2.5, 0.3, 0.8, -0.3, 0.4])
+    answers = []
+    for later in (SolverOptions(), SolverOptions(lever_arm_m=(0.0, 0.0, 1.0))):
+        estimator = BlurImuEstimator(Network())
+        for index, options in enumerate((EstimatorOptions(), EstimatorOptions(solver=later))):
+            estimator.options = options
+            image = photograph(*displacement(turn, index * INTERVAL_S))
+            estimator.estimate(Frame(image, CAMERA, 10**18 + index * INTERVAL_NS, exposure_s=0.01))
+        answers.append(estimator.revised())
+    first, again = answers
+    assert first is not None
+    assert again is not None
+    np.testing.assert_array_equal(again.twist, first.twist)
+    np.testing.assert_array_equal(again.covariance, first.covariance)
