@@ -34,7 +34,7 @@ def image_of(motion: np.ndarray) -> np.ndarray:
     Before stripes, since nothing is believed of a blank image; of a period that averages out where signs are decided.
     """
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-    image[:] = np.array([125, 125, 128, 128, 131, 131])[np.arange(HEIGHT) % 6, None, None]
+    image[:] = np.array([125, 125, 131, 131])[np.arange(HEIGHT) % 4, None, None]
     for column, level in zip(COLUMNS, np.rint(motion / UNIT) + 128, strict=True):
         assert 0 <= level <= 255, "motion too fast for this network"
         image[ROW - 4 : ROW + 5, column - 4 : column + 5] = level

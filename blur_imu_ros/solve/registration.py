@@ -32,6 +32,8 @@ _NORMAL_MEDIAN = 0.6745
 _INDEPENDENT, _SHARED_VARIANCE = 67.0, 4.0
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
+# What is blank is not like anything.
+_NOTHING = 1e-6
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
 
 
@@ -117,8 +119,8 @@ class _Search:
             self._motion = self._motion - step
             if step @ gradient < _SETTLED:
                 break
-        contrast = np.where(seen, here[0] ** 2 + there[0] ** 2, 0)
-        self.likeness = 1 - float(residual @ residual) / max(float(contrast.sum()), 1e-9)
+        contrast = float(np.where(seen, here[0] ** 2 + there[0] ** 2, 0).sum())
+        self.likeness = 1 - (float(residual @ residual) + _NOTHING) / (contrast + _NOTHING)
         return True
 
     @property
