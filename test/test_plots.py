@@ -26,6 +26,7 @@ def series() -> EstimateSeries:
         exposure_s=np.full(N, 0.01),
         residual_px=np.full(N, 0.2),
         points_used=np.full(N, 900),
+        overlap=np.full(N, 0.8),
         observability=np.full((N, 6), 0.9),
     )
 

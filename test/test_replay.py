@@ -244,6 +244,16 @@ def test_a_sequence_is_replayed_against_its_truth(tmp_path: Path, model: Path) -
     assert (tmp_path / "again" / "estimates.csv").read_text() == first
 
 
+@pytest.mark.parametrize(("options", "told"), [((), True), (("--no-between-frames",), False)])
+def test_a_row_tells_whether_a_neighbour_added_to_it(
+    tmp_path: Path, model: Path, options: tuple[str, ...], told: bool
+) -> None:
+    output = replay(record(tmp_path / "walk", "mcap", frames=5), model, "--no-bag", "--no-plots", *options)
+    overlaps = [float(row["overlap"]) for row in csv.DictReader((output / "estimates.csv").open())]
+    assert [0.7 < overlap <= 1 for overlap in overlaps] == [told] * 5
+    assert told or overlaps == [0] * 5
+
+
 def test_a_fit_is_for_the_frames_that_state_no_exposure(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,9 +278,7 @@ def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
     stamps = np.array([5, 6, 7, 1, 2, 3, 4], np.int64) * 10**9
     twist = np.random.default_rng(0).normal(size=(7, 6))
     nothing = np.ones(7)
-    series = EstimateSeries(
-        stamps, twist, np.tile(np.eye(6), (7, 1, 1)), nothing, nothing, nothing, nothing, nothing, twist
-    )
+    series = EstimateSeries(stamps, twist, np.tile(np.eye(6), (7, 1, 1)), *[nothing] * 6, twist)
     gyro = SimpleNamespace(mean_rates=lambda stamps, exposure_s, offset_s: twist[:, :3])
     recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
     alignment = Alignment(0.0, 0.0, np.eye(3), 0.0, 1.0, 1.0, 7, AlignmentProblem.NONE)

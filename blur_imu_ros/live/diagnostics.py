@@ -100,7 +100,7 @@ class Health:
         self._drops_since_answer: Counter[DropCause] = Counter()
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
         self._epochs: deque[float] = deque(maxlen=MANY_EPOCHS)
-        self._answers: deque[tuple[float, float, float, float, bool]] = deque(maxlen=WINDOW)
+        self._answers: deque[tuple[float, float, float, float, bool, bool]] = deque(maxlen=WINDOW)
         self._error: tuple[float, str] | None = None
         self._logged: dict[str, float] = {}
 
@@ -111,13 +111,21 @@ class Health:
             self._arrivals.append(now_s)
 
     def answered(
-        self, now_s: float, arrival_s: float, age_s: float, sign_probability: float, inflated: bool
+        self,
+        now_s: float,
+        arrival_s: float,
+        age_s: float,
+        sign_probability: float,
+        inflated: bool,
+        between_frames: bool,
     ) -> None:
-        """Count an answer: `arrival_s` monotonic, `age_s` from the image's stamp to now on the ROS clock."""
+        """Count an answer: `arrival_s` monotonic, `age_s` from the image's stamp to now on the ROS clock; `between_frames`: a
+        neighbouring frame added to it."""
         with self._lock:
             self._answered += 1
             self._drops_since_answer.clear()
-            self._answers.append((now_s, now_s - arrival_s, age_s, sign_probability, inflated))
+            latency_s = now_s - arrival_s
+            self._answers.append((now_s, latency_s, age_s, sign_probability, inflated, between_frames))
 
     def dropped(self, cause: DropCause, now_s: float, text: str = "") -> bool:
         """Count a drop; return whether its text is worth a log line now."""
@@ -173,7 +181,7 @@ class Health:
             return self._counters()
 
     def values(self, now_s: float) -> tuple[tuple[str, str], ...]:
-        """Return counts, rates, latencies and sign confidence."""
+        """Return counts, rates, latencies, sign confidence, and shares of the answers."""
         with self._lock:
             return self._values(now_s)
 
@@ -187,7 +195,7 @@ class Health:
         )
 
     def _values(self, now_s: float) -> tuple[tuple[str, str], ...]:
-        answers = np.array(list(self._answers), np.float64).reshape(-1, 5)
+        answers = np.array(list(self._answers), np.float64).reshape(-1, 6)
         values = [
             ("rate in [Hz]", _rate(list(self._arrivals), now_s)),
             ("rate out [Hz]", _rate(answers[:, 0].tolist(), now_s)),
@@ -199,6 +207,7 @@ class Health:
                     values.append((f"latency since {name} p{share} [ms]", f"{milliseconds:.2f}"))
             values.append(("sign confidence, mean", f"{answers[:, 3].mean():.3f}"))
             values.append(("share of inflated outputs", f"{answers[:, 4].mean():.3f}"))
+            values.append(("share of outputs measured between frames", f"{answers[:, 5].mean():.3f}"))
         return (*self._counters(), *values)
 
 

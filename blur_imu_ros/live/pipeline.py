@@ -85,7 +85,12 @@ class Pipeline:
         self._check_frames(header.frame_id, frame_id)
         age_s = (self._node.get_clock().now().nanoseconds - frame.stamp_ns) / 1e9
         self._health.answered(
-            time.monotonic(), frame.arrival_s, age_s, estimate.sign_probability, inflated=not estimate.decided
+            time.monotonic(),
+            frame.arrival_s,
+            age_s,
+            estimate.sign_probability,
+            inflated=not estimate.decided,
+            between_frames=estimate.overlap > 0,
         )
         self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)
 

@@ -76,6 +76,7 @@ class Comparison:
             exposure_s=unknown,
             residual_px=unknown,
             points_used=np.zeros(len(stamps), np.int64),
+            overlap=unknown,
             observability=np.full((len(stamps), 6), np.nan),
         )
 

@@ -21,7 +21,7 @@ class EstimateSeries:
 
     stamps_ns int64 [n] (middle of the exposure); twist [n, 6] rad/s and m/s, camera optical frame;
     covariance [n, 6, 6]; sign_probability, blur_px (the network's pixels), exposure_s, residual_px, points_used [n];
-    observability [n, 6], see VelocitySolution.
+    overlap [n], see Estimate; observability [n, 6], see VelocitySolution.
     """
 
     stamps_ns: np.ndarray
@@ -32,6 +32,7 @@ class EstimateSeries:
     exposure_s: np.ndarray
     residual_px: np.ndarray
     points_used: np.ndarray
+    overlap: np.ndarray
     observability: np.ndarray
 
     def __len__(self) -> int:
@@ -49,15 +50,16 @@ class EstimateSeries:
             exposure_s=np.array([e.exposure_s for e in estimates], dtype=np.float64),
             residual_px=np.array([e.residual_px for e in estimates], dtype=np.float64),
             points_used=np.array([e.points_used for e in estimates], dtype=np.int64),
+            overlap=np.array([e.overlap for e in estimates], dtype=np.float64),
             observability=np.array([e.observability for e in estimates], dtype=np.float64).reshape(n, 6),
         )
 
     def write_csv(self, path: Path) -> None:
-        """One row per estimate: stamp, twist, one sigma per axis, probability of the sign, blur, exposure, fit, and what the
-        image told of each axis."""
+        """One row per estimate: stamp, twist, one sigma per axis, probability of the sign, blur, exposure, fit, the view
+        shared with a neighbouring frame, and what the image told of each axis."""
         sigma = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
         header = ["stamp_s", *TWIST_NAMES, *(f"sigma_{name}" for name in TWIST_NAMES)]
-        header += ["sign_probability", "blur_px", "exposure_s", "residual_px", "points_used"]
+        header += ["sign_probability", "blur_px", "exposure_s", "residual_px", "points_used", "overlap"]
         header += [f"observability_{name}" for name in TWIST_NAMES]
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -65,6 +67,6 @@ class EstimateSeries:
             for i, stamp_ns in enumerate(self.stamps_ns.tolist()):
                 numbers = [*self.twist[i], *sigma[i], self.sign_probability[i], self.blur_px[i]]
                 numbers += [self.exposure_s[i], self.residual_px[i]]
-                told = (f"{share:.3f}" for share in self.observability[i])
+                told = (f"{share:.3f}" for share in (self.overlap[i], *self.observability[i]))
                 fit = (f"{number:.7g}" for number in numbers)
                 writer.writerow([seconds(stamp_ns), *fit, int(self.points_used[i]), *told])
