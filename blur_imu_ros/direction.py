@@ -39,7 +39,10 @@ class DirectionOptions:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Points of the current view: x, y [N] px from the principal point, inverse_depth [N] 1/m and its sigma, focal_px."""
+    """Grid of points of the current view, row by row.
+
+    x, y [N] px from the principal point, inverse_depth [N] 1/m and its sigma, focal_px.
+    """
 
     x: Array
     y: Array
@@ -48,8 +51,12 @@ class Geometry:
     focal_px: float
 
     def thinned(self, maximum: int) -> "Geometry":
-        """Every so-manieth point, so that at most `maximum` are left."""
-        kept = slice(None, None, -(-self.x.size // maximum))
+        """Every so-manieth point across and down of a grid, so that about `maximum` are left."""
+        step = int(np.ceil(np.sqrt(self.x.size / maximum)))
+        if step == 1:
+            return self
+        columns = np.count_nonzero(self.y == self.y[0])
+        kept = np.arange(self.x.size).reshape(-1, columns)[step // 2 :: step, step // 2 :: step].ravel()
         depth, sigma = self.inverse_depth[kept], self.inverse_depth_sigma[kept]
         return Geometry(self.x[kept], self.y[kept], depth, sigma, self.focal_px)
 
