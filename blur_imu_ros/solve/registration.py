@@ -5,7 +5,7 @@ Matthews 2004). The more a wrong depth would change what is seen at a point, the
 every row at another moment: how a turn that changes meanwhile bends the picture is solved along.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,9 +15,8 @@ from ..motion_field import Array, interaction_rows
 from ..rigid_motion import reproject
 from .robust import median, tukey_weight
 
-# Less of a view that is found again says nothing. What is found is at least so like, 1 being the same and 0 anything else: of
-# 1,600 frames 99 of 100 that started from the right sign were, and 5 that started from the wrong one.
-_MINIMUM_OVERLAP, _MINIMUM_LIKENESS = 0.15, 0.35
+# Less of a view that is found again says nothing.
+_MINIMUM_OVERLAP = 0.15
 # A motion so unlike what was known, in its standard deviations, squared, is an accident: repeated texture, something that moves,
 # wrong times. Of right ones hardly one in a thousand came to 12, one to 20: a blur that had been read as none.
 _FARTHEST = 36.0
@@ -27,14 +26,21 @@ _ITERATIONS = 4
 _SETTLED = 0.5
 _TUKEY = 4.0
 _NORMAL_MEDIAN = 0.6745
+_TINY = 1e-9
 # What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
 # even that tells, since the depth is wrong for many at once. Both found on validation.
 _INDEPENDENT, _SHARED_VARIANCE = 67.0, 4.0
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
-# What is blank is not like anything.
-_NOTHING = 1e-6
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
+# In 1/m: what a network takes for nearer would outweigh all else, and leave matrices that cannot be inverted.
+_NEAREST = 20.0
+# What the rounding of grey levels does to the contrast, squared: a picture shown twice is not known to be the same any better.
+_ROUNDING = 1e-6
+# From nothing to all that the frames say is believed as their pictures, laid upon each other, correlate so much: those of noise
+# alone do not, nor 19 of 20 that were looked for from the wrong sign. And as so much of the points' weight is kept, 0.86 of it
+# where nothing moves but the camera.
+_ALIKE, _KEPT = (0.3, 0.6), (0.74, 0.8)
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,14 @@ def register(
 ) -> Registration | None:
     """Find the mean motion between two frames, known beforehand to be about `twist` [6] with `covariance` [6, 6].
 
-    None where the neighbour shows too little of what this frame does, or it was not found there, or only by quite another motion.
+    None where the neighbour shows too little of what this frame does, or what it shows there looks too different, or is there by
+    quite another motion.
     """
     search = _Search(current, neighbour, geometry, twist, covariance)
     for level in range(len(LEVELS)):
         if not search.settle(level):
             return None
-    plausible = search.likeness > _MINIMUM_LIKENESS and search.distance < _FARTHEST
-    return search.result() if plausible else None
+    return search.result()
 
 
 class _Search:
@@ -81,7 +87,8 @@ class _Search:
     ) -> None:
         self._current, self._neighbour = current, neighbour
         self._interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
-        self._at = at = geometry.thinned(_MAXIMUM_POINTS)
+        at = geometry.thinned(_MAXIMUM_POINTS)
+        self._at = at = replace(at, inverse_depth=np.minimum(at.inverse_depth, _NEAREST))
         self._expected = self._motion = np.concatenate([twist, np.zeros(3)])
         self._prior = np.zeros((9, 9))
         self._prior[:6, :6] = np.linalg.inv(covariance)
@@ -96,8 +103,7 @@ class _Search:
         relative = at.inverse_depth_sigma / np.maximum(at.inverse_depth, 1e-3)
         self._depth_sigma = np.clip(relative, *_RELATIVE_DEPTH_SIGMA)
         self._information = self._prior
-        self._overlap = 0.0
-        self.likeness = 0.0
+        self._overlap = self._believed = 0.0
 
     def settle(self, level: int) -> bool:
         """Improve the motion on one level; False where too little of the view is found again."""
@@ -112,32 +118,31 @@ class _Search:
             across, down = 0.5 * np.where(seen, here[1:] + there[1:], 0)
             residual = np.where(seen, residual, 0)
             change = across * self._across + down * self._down
-            weighted = change * self._weights(residual, seen, change)
+            trusted, variance = self._trusted(residual, seen, change)
+            weighted = change * (_INDEPENDENT / seen.size * trusted / variance)
             self._information = weighted @ change.T
             gradient = weighted @ residual + self._prior @ (self._motion - self._expected)
             step = np.linalg.solve(self._information + self._prior, gradient)
             self._motion = self._motion - step
             if step @ gradient < _SETTLED:
                 break
-        contrast = float(np.where(seen, here[0] ** 2 + there[0] ** 2, 0).sum())
-        self.likeness = 1 - (float(residual @ residual) + _NOTHING) / (contrast + _NOTHING)
+        self._believed = _believed(here[0][seen], there[0][seen], trusted[seen])
         return True
 
-    @property
-    def distance(self) -> float:
-        """How far the twist found is from the one expected, in standard deviations of that, squared."""
-        off = self._motion - self._expected
-        return float(off @ self._prior @ off)
-
-    def result(self) -> Registration:
+    def result(self) -> Registration | None:
         """What the frames say, the bend left open within its prior."""
+        off = self._motion - self._expected
+        if self._believed == 0 or off @ self._prior @ off > _FARTHEST:
+            return None
         information, prior = self._information, self._prior
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
         alone = information[:6, :6] - shared @ information[6:, :6]
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
         twist, expected = self._motion[:6], self._expected[:6]
         weighted = alone @ twist + prior[:6, :6] @ (twist - expected)
-        return Registration(alone, weighted, self._interval_s, self._overlap)
+        return Registration(
+            self._believed * alone, self._believed * weighted, self._interval_s, self._overlap
+        )
 
     def _places(self) -> Array:
         """Where the neighbour shows the points, [2, 1, N] px from the principal point."""
@@ -146,10 +151,16 @@ class _Search:
         places += np.stack([bend @ self._across[6:], bend @ self._down[6:]])
         return places[:, None]
 
-    def _weights(self, residual: Array, seen: Array, change: Array) -> Array:
-        """Weight [N] of each point by how far its residual is from what noise and a wrong depth explain."""
+    def _trusted(self, residual: Array, seen: Array, change: Array) -> tuple[Array, Array]:
+        """Trust [N] in each point by how far its residual is from what noise and a wrong depth explain, and that variance [N]."""
         by_depth = (self._motion[3:6] @ change[3:6]) * self._depth_sigma
         noise = float(median(np.abs(residual[seen]))[0]) / _NORMAL_MEDIAN
-        variance = noise * noise + by_depth * by_depth + 1e-9
-        trusted = tukey_weight(residual * residual, variance, _TUKEY)
-        return np.asarray(_INDEPENDENT / seen.size * seen * trusted / variance)
+        variance = noise * noise + by_depth * by_depth + _ROUNDING
+        return seen * tukey_weight(residual * residual, variance, _TUKEY), variance
+
+
+def _believed(here: Array, there: Array, trusted: Array) -> float:
+    """How far contrasts here and there [N] are of one scene that moves as one, 0 to 1; trusted: [N] in each."""
+    here, there = here - here.mean(), there - there.mean()
+    alike = float(here @ there) / max(float(np.sqrt((here @ here) * (there @ there))), _TINY)
+    return float(np.interp(alike, _ALIKE, (0, 1)) * np.interp(trusted.mean(), _KEPT, (0, 1)))

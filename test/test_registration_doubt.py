@@ -1,0 +1,49 @@
+"""When the way between two frames is not to be believed: noise, and much of the view that moves on its own."""
+
+import cv2
+import numpy as np
+import pytest
+from moving_camera import FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph, texture
+
+from blur_imu_ros.contrast_view import ContrastView, ContrastViews
+from blur_imu_ros.direction import Geometry
+from blur_imu_ros.motion_field import grid_points
+from blur_imu_ros.rigid_motion import displacement
+from blur_imu_ros.solve.registration import Registration, register
+
+X, Y = grid_points(WIDTH, HEIGHT, 8)
+# The scene is 1.6 to 4 m away.
+GEOMETRY = Geometry(X, Y, np.full(X.size, 0.35), np.full(X.size, 0.1), FOCAL_PX)
+COVARIANCE = np.diag([0.2, 0.2, 0.2, 0.3, 0.3, 0.3]) ** 2
+VIEWS = ContrastViews(np.ones((HEIGHT, WIDTH), bool))
+
+
+def view(grey: np.ndarray, time_ns: int) -> ContrastView:
+    return VIEWS.of(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), time_ns)
+
+
+def scene(time_ns: int) -> np.ndarray:
+    return photograph(*displacement(TWIST, time_ns * 1e-9))
+
+
+def registered(before: np.ndarray, now: np.ndarray) -> Registration | None:
+    return register(view(now, INTERVAL_NS), view(before, 0), GEOMETRY, TWIST, COVARIANCE)
+
+
+def informed(found: Registration | None) -> float:
+    return float(np.trace(found.information)) if found else 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_says_nothing(seed: int) -> None:
+    dark = np.random.default_rng(seed).normal(20, 8, (2, HEIGHT, WIDTH)).clip(0, 255).astype(np.uint8)
+    assert registered(*dark) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_little_is_believed_where_much_of_the_view_moves_on_its_own(seed: int) -> None:
+    before, now = scene(0), scene(INTERVAL_NS)
+    height, shift_px = 2 * HEIGHT // 5, 12
+    moving = texture(seed, 2 * WIDTH)[:height]
+    before[-height:], now[-height:] = moving[:, :WIDTH], moving[:, shift_px : shift_px + WIDTH]
+    assert informed(registered(before, now)) < 0.2 * informed(registered(scene(0), scene(INTERVAL_NS)))
