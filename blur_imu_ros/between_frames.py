@@ -45,7 +45,7 @@ def with_neighbours(
     """The velocity at the moment of `current` by its blur, the sign of that, and the way to the neighbouring frames.
 
     Returns what the blur told where options ask for that, and where no neighbour is near enough in time and shows enough of the
-    same.
+    same in another picture.
     """
     slow = solution.blur_px < options.min_blur_px_of(spec)
     signed = decision.sign * solution.twist
@@ -85,7 +85,7 @@ def _registered(
     found = []
     for neighbour in neighbours:
         interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
-        if options.comparable(interval_s):
+        if options.comparable(interval_s) and not neighbour.same_picture(current):
             change = np.diag((_acceleration(options) * interval_s / 2) ** 2)
             found.append(register(current, neighbour, geometry, twist, covariance + change))
     return [registration for registration in found if registration]

@@ -40,6 +40,10 @@ class ContrastView:
         contrast, across, down = cv2.split(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))
         return np.stack([np.where(inside, contrast, np.float32(np.nan)), across, down])
 
+    def same_picture(self, other: "ContrastView") -> bool:
+        """Whether both are of one exposure, as where a driver publishes an image twice: noise never comes out the same."""
+        return np.array_equal(self.levels[COARSE], other.levels[COARSE], equal_nan=True)
+
 
 class ContrastViews:
     """Makes the views of one camera comparable."""

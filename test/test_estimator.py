@@ -332,3 +332,13 @@ def test_options_are_checked() -> None:
         EstimatorOptions(min_variance=2.0, max_variance=1.0)
     with pytest.raises(ConfigurationError, match="min_sign_probability"):
         EstimatorOptions(min_sign_probability=0.2)
+
+
+def test_a_picture_published_twice_says_nothing_of_the_way_between() -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    estimator.estimate(frame(0))
+    moving = estimator.estimate(frame(1))
+    again = estimator.estimate(replace(frame(1), stamp_ns=frame(2).stamp_ns))
+    assert moving.overlap > 0.5
+    assert again.overlap == 0
+    np.testing.assert_allclose(again.twist, TWIST, rtol=0.05, atol=0.02)
