@@ -20,10 +20,10 @@ class UndecidedSign(Enum):
 
 @dataclass(frozen=True)
 class EstimatorOptions:
-    """undecided_sign, min_sign_probability: what to do below that probability; min_blur_px: blur below which the sign is
-    open, None for the model's; between_frames: the way to the neighbouring frame adds to what the blur tells, instead of telling
-    its sign alone; use_next_frame: every estimate is made again with the next frame, not only the first; min_variance,
-    max_variance: bounds of the covariance's eigenvalues, (rad/s)^2 and (m/s)^2."""
+    """undecided_sign, min_sign_probability: what to do below that probability; min_blur_px: blur below which only the way between
+    frames tells the sign, None for the model's; between_frames: the way to the neighbouring frame adds to what the blur tells,
+    instead of telling its sign alone; use_next_frame: every estimate is made again with the next frame, not only the first;
+    min_variance, max_variance: bounds of the covariance's eigenvalues, (rad/s)^2 and (m/s)^2."""
 
     solver: SolverOptions = field(default_factory=SolverOptions)
     direction: DirectionOptions = field(default_factory=DirectionOptions)
@@ -45,5 +45,5 @@ class EstimatorOptions:
             raise ConfigurationError(f"min_sign_probability is {self.min_sign_probability}: give 0.5 to 1")
 
     def min_blur_px_of(self, spec: ModelSpec) -> float:
-        """Blur below which the sign is open: as chosen, else the model's."""
+        """Blur below which it says no sign: as chosen, else the model's."""
         return spec.min_blur_px if self.min_blur_px is None else self.min_blur_px

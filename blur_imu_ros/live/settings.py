@@ -130,7 +130,9 @@ class Settings:
     min_blur_px: float = field(
         default=-1.0,
         metadata=_live(
-            "Blur (the network's px) below which the sign is unknown; negative: the model's.", -1, 50
+            "Blur (the network's px) below which only the way between frames tells the sign; negative: the model's.",
+            -1,
+            50,
         ),
     )
     max_condition: float = field(
