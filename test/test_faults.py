@@ -50,8 +50,11 @@ class Scene(Rig):
 def rig():
     rig = Scene()
     yield rig
-    rig.check_outputs()
-    rig.close()
+    # A rig left open would be heard by the tests that come after.
+    try:
+        rig.check_outputs()
+    finally:
+        rig.close()
 
 
 @pytest.fixture
