@@ -5,12 +5,13 @@ velocity is that of the frame still: it may differ from the mean velocity on the
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .contrast_view import ContrastView
-from .direction import MAXIMUM_LOG_ODDS, DirectionDecision, DirectionOptions, Geometry
+from .direction import MAXIMUM_LOG_ODDS, DirectionDecision, DirectionOptions, Geometry, SignedVelocity
 from .model.spec import ModelSpec
 from .motion_field import Array
 from .options import EstimatorOptions
@@ -39,13 +40,14 @@ def with_neighbours(
     current: ContrastView,
     neighbours: list[ContrastView],
     geometry: Geometry,
+    previous: SignedVelocity | None,
     options: EstimatorOptions,
     spec: ModelSpec,
 ) -> SignedEstimate:
     """The velocity at the moment of `current` by its blur, the sign of that, and the way to the neighbouring frames.
 
-    Returns what the blur told where options ask for that, and where no neighbour is near enough in time and shows enough of the
-    same in another picture.
+    previous: the velocity of the frame before; the search goes on from there where the blur leads nowhere. Returns what the blur
+    told where options ask for that, and where no neighbour is near enough in time and shows enough of the same, anew.
     """
     slow = solution.blur_px < options.min_blur_px_of(spec)
     signed = decision.sign * solution.twist
@@ -55,23 +57,36 @@ def with_neighbours(
     # All frames share the error of depth's scale: it is put aside, and taken up again with the step that is found.
     blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
-        starts, blur = [np.zeros(6)], blur + np.outer(signed, signed)
-    else:
-        starts = [signed, -signed]
-    # The other sign only where this one is found nowhere.
-    for start in starts:
-        found = _registered(current, neighbours, geometry, start, blur, options.direction)
+        blur = blur + np.outer(signed, signed)
+    for expected, start in _ways(signed, blur, slow, previous):
+        found = _registered(current, neighbours, geometry, expected, blur, start, options.direction)
         if found:
             break
     else:
         return alone
-    twist, covariance = _combined(start, blur, found, _acceleration(options.direction))
+    twist, covariance = _combined(expected, blur, found, _acceleration(options.direction))
     covariance = covariance + _depth_scale(twist, options, spec)
     if slow:
         probability = _surely_forward(twist, covariance)
     else:
-        probability = _surer(decision.probability, start is signed)
+        probability = _surer(decision.probability, expected is signed)
     return SignedEstimate(twist, covariance, probability, max(r.overlap for r in found))
+
+
+def _ways(
+    signed: Array, covariance: Array, slow: bool, previous: SignedVelocity | None
+) -> Iterator[tuple[Array, Array]]:
+    """Which twist [6] to expect and where to begin to look for it, until something is found: as the blur tells, with the other
+    sign, and from the velocity of the frame before with the sign that is nearer to that."""
+    if slow:
+        yield np.zeros(6), np.zeros(6)
+        return
+    opposite = -signed
+    yield signed, signed
+    yield opposite, opposite
+    if previous is not None:
+        forward = signed @ np.linalg.solve(covariance, previous.twist) > 0
+        yield signed if forward else opposite, previous.twist
 
 
 def _registered(
@@ -80,6 +95,7 @@ def _registered(
     geometry: Geometry,
     twist: Array,
     covariance: Array,
+    start: Array,
     options: DirectionOptions,
 ) -> list[Registration]:
     found = []
@@ -87,7 +103,7 @@ def _registered(
         interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
         if options.comparable(interval_s) and not neighbour.same_picture(current):
             change = np.diag((_acceleration(options) * interval_s / 2) ** 2)
-            found.append(register(current, neighbour, geometry, twist, covariance + change))
+            found.append(register(current, neighbour, geometry, twist, covariance + change, start))
     return [registration for registration in found if registration]
 
 

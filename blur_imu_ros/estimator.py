@@ -180,6 +180,7 @@ class BlurImuEstimator:
             seen.view,
             seen.neighbours,
             seen.geometry,
+            seen.previous,
             seen.options,
             self.network.spec,
         )

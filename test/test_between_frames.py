@@ -11,7 +11,7 @@ from two_frames import true_geometry, view
 from blur_imu_ros import between_frames
 from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.contrast_view import ContrastView
-from blur_imu_ros.direction import DirectionDecision, DirectionOptions
+from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity
 from blur_imu_ros.estimate import Frame
 from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
@@ -61,10 +61,11 @@ def combined(
     blur_px: float = FAST,
     sign: int = 1,
     probability: float = 0.9,
+    previous: SignedVelocity | None = None,
 ) -> SignedEstimate:
     solution = VelocitySolution(twist, covariance, np.ones(6), 1.0, 1000, 0.1, blur_px)
     decision = DirectionDecision(sign, probability)
-    return with_neighbours(solution, decision, HERE, list(neighbours), GEOMETRY, options, spec)
+    return with_neighbours(solution, decision, HERE, list(neighbours), GEOMETRY, previous, options, spec)
 
 
 def assert_same(one: SignedEstimate, other: SignedEstimate) -> None:
@@ -104,6 +105,18 @@ def test_a_wrong_sign_is_put_right_where_only_the_other_is_found() -> None:
     assert certain[0] == pytest.approx(1 / (1 + np.exp(-6)))
     elsewhere = view(np.array([0, 40.0, 0, 0, 0, 0]), INTERVAL_NS)
     assert_same(combined(twist, elsewhere, covariance=sure), SignedEstimate(twist, sure, 0.9))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_where_the_blur_leads_nowhere_the_search_goes_on_from_the_frame_before(sign: int) -> None:
+    twist, misread = np.array([0, 3.0, 0, 0, 0, 0]), np.array([0, -0.5, -3.0, 0, 0, 0])
+    there, vague = view(twist, INTERVAL_NS), 2.0**2 * np.eye(6)
+    lost = combined(sign * misread, there, covariance=vague)
+    assert lost.overlap == 0
+    previous = SignedVelocity(twist + 0.2, COVARIANCE, 0.9, -INTERVAL_NS)
+    found = combined(sign * misread, there, covariance=vague, previous=previous)
+    assert found.overlap > 0.7
+    np.testing.assert_allclose(found.twist, twist, atol=0.3)
 
 
 def test_without_a_neighbour_that_counts_it_is_what_the_blur_told() -> None:
@@ -229,7 +242,8 @@ def test_velocity_covariance_and_acceleration_by_hand(monkeypatch: pytest.Monkey
     options = EstimatorOptions(direction=DirectionOptions(0.25, acceleration, acceleration))
     for intervals in ((0.1,), (-0.1,), (-0.1, 0.1), (-0.05, 0.2)):
 
-        def found(current, neighbour, geometry, twist, covariance):
+        def found(current, neighbour, geometry, twist, covariance, start):
+            np.testing.assert_array_equal(start, twist)
             np.testing.assert_allclose(twist, blur)
             interval_s = neighbour.stamp_ns * 1e-9
             # Known beforehand of the mean: the blur's, and half of what is gained or lost by then.

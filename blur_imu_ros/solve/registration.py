@@ -60,14 +60,19 @@ class Registration:
 
 
 def register(
-    current: ContrastView, neighbour: ContrastView, geometry: Geometry, twist: Array, covariance: Array
+    current: ContrastView,
+    neighbour: ContrastView,
+    geometry: Geometry,
+    twist: Array,
+    covariance: Array,
+    start: Array | None = None,
 ) -> Registration | None:
     """Find the mean motion between two frames, known beforehand to be about `twist` [6] with `covariance` [6, 6].
 
-    None where the neighbour shows too little of what this frame does, or what it shows there looks too different, or is there by
-    quite another motion.
+    start: [6] where the search begins, None for that twist. Returns None where the neighbour shows too little of what this frame
+    does, or what it shows there looks too different, or is there by quite another motion.
     """
-    search = _Search(current, neighbour, geometry, twist, covariance)
+    search = _Search(current, neighbour, geometry, twist, covariance, twist if start is None else start)
     for level in range(len(LEVELS)):
         if not search.settle(level):
             return None
@@ -84,12 +89,13 @@ class _Search:
         geometry: Geometry,
         twist: Array,
         covariance: Array,
+        start: Array,
     ) -> None:
         self._current, self._neighbour = current, neighbour
         self._interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
         at = geometry.thinned(_MAXIMUM_POINTS)
         self._at = at = replace(at, inverse_depth=np.minimum(at.inverse_depth, _NEAREST))
-        self._expected = self._motion = np.concatenate([twist, np.zeros(3)])
+        self._expected, self._motion = (np.concatenate([mean, np.zeros(3)]) for mean in (twist, start))
         self._prior = np.zeros((9, 9))
         self._prior[:6, :6] = np.linalg.inv(covariance)
         self._prior[6:, 6:] = np.eye(3) / _BEND_RAD_S**2
