@@ -29,6 +29,7 @@ PARAMETERS = {
     "exposure_unit": "Unit of the exposure topic, where field or key are given: s, ms, us, ns.",
     "stamp_reference": "The moment the driver stamps an image with.",
     "readout_s": "Time from the first to the last row of a rolling shutter.",
+    "between_frames": "Measure the way between frames too; false: one image alone, its neighbour for the sign.",
     "autostart": "Configure and activate without a lifecycle manager: true, false.",
     "use_sim_time": "Take the time from /clock: true, false.",
 }
@@ -72,7 +73,7 @@ def _start(context: LaunchContext) -> list[LifecycleNode]:
 
 def _typed(name: str, text: str) -> str | bool | float:
     """Return an argument's text in the type of its parameter."""
-    if name in ("image_is_rectified", "autostart", "use_sim_time"):
+    if name in ("image_is_rectified", "between_frames", "autostart", "use_sim_time"):
         if text.lower() not in ("true", "false"):
             raise ValueError(f"{name}:={text}: give true or false")
         return text.lower() == "true"
