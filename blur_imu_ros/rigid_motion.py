@@ -1,5 +1,7 @@
 """Finite rigid motion: rotations, and where the points of one view lie in a neighbouring one at constant velocity."""
 
+import math
+
 import numpy as np
 
 from .motion_field import Array
@@ -12,15 +14,15 @@ def displacement(twist: Array, interval_s: float) -> tuple[Array, Array]:
     -twist dt, exact for rotations of any size (Rodrigues; Murray, Li & Sastry 1994, section 2.3).
     """
     w, v = -twist[:3] * interval_s, -twist[3:] * interval_s
-    angle = float(np.sqrt(w @ w))
-    cross = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
+    x, y, z = w.tolist()
+    angle = math.sqrt(x * x + y * y + z * z)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     if angle < 1e-6:
         return np.eye(3) + cross, v
-    sine, versine = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
+    sine, versine = math.sin(angle) / angle, (1 - math.cos(angle)) / angle**2
     square = cross @ cross
-    return np.eye(3) + sine * cross + versine * square, v + (
-        versine * cross + (1 - sine) / angle**2 * square
-    ) @ v
+    turned, twice = cross @ v, square @ v
+    return np.eye(3) + sine * cross + versine * square, v + versine * turned + (1 - sine) / angle**2 * twice
 
 
 def rotations(quaternions: Array) -> Array:
@@ -54,8 +56,14 @@ def reproject(
 ) -> Array:
     """Pixels [2, N] from the principal point at which points x, y [N] of known inverse depth [N] (1/m) are seen
     `interval_s` later (earlier where negative); NaN where a point passes behind the camera."""
-    rotation, translation = displacement(twist, interval_s)
     rays = np.stack([x / focal_px, y / focal_px, np.ones_like(x)])
-    moved = rotation @ rays + translation[:, None] * inverse_depth
-    depth = np.where(moved[2] > 0.05, moved[2], np.nan)
-    return focal_px * moved[:2] / depth
+    return projected(rays, focal_px, inverse_depth, twist, interval_s)
+
+
+def projected(rays: Array, focal_px: float, inverse_depth: Array, twist: Array, interval_s: float) -> Array:
+    """The same of points on rays [3, N] whose last component is 1."""
+    rotation, translation = displacement(twist, interval_s)
+    moved = rotation @ rays
+    moved += translation[:, None] * inverse_depth
+    moved[2, moved[2] <= 0.05] = np.nan
+    return np.asarray(moved[:2] * (focal_px / moved[2]))

@@ -12,7 +12,7 @@ import numpy as np
 from ..contrast_view import COARSE, LEVELS, ContrastView
 from ..direction import Geometry
 from ..motion_field import Array, interaction_rows
-from ..rigid_motion import reproject
+from ..rigid_motion import projected
 from .robust import median, tukey_weight
 
 # Less of a view that is found again says nothing.
@@ -101,6 +101,7 @@ class _Search:
         self._prior[6:, 6:] = np.eye(3) / _BEND_RAD_S**2
         rows = interaction_rows(at.x, at.y, at.focal_px, at.inverse_depth)
         self._here = np.stack([at.x, at.y])[:, None]
+        self._rays = np.stack([at.x, at.y, np.full_like(at.x, at.focal_px)]) / at.focal_px
         # The last row is half the view's height below the middle one.
         last_row = current.levels[COARSE].shape[0] * LEVELS[COARSE] / 2
         bend = rows[:, :3] * (at.y / last_row)
@@ -109,7 +110,7 @@ class _Search:
         relative = at.inverse_depth_sigma / np.maximum(at.inverse_depth, 1e-3)
         self._depth_sigma = np.clip(relative, *_RELATIVE_DEPTH_SIGMA)
         self._information = self._prior
-        self._overlap = self._believed = 0.0
+        self._overlap = 0.0
 
     def settle(self, level: int) -> bool:
         """Improve the motion on one level; False where too little of the view is found again."""
@@ -132,13 +133,14 @@ class _Search:
             self._motion = self._motion - step
             if step @ gradient < _SETTLED:
                 break
-        self._believed = _believed(here[0][seen], there[0][seen], trusted[seen])
+        self._found = here[0][seen], there[0][seen], trusted[seen]
         return True
 
     def result(self) -> Registration | None:
         """What the frames say, the bend left open within its prior."""
         off = self._motion - self._expected
-        if self._believed == 0 or off @ self._prior @ off > _FARTHEST:
+        believed = _believed(*self._found)
+        if believed == 0 or off @ self._prior @ off > _FARTHEST:
             return None
         information, prior = self._information, self._prior
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
@@ -146,15 +148,14 @@ class _Search:
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
         twist, expected = self._motion[:6], self._expected[:6]
         weighted = alone @ twist + prior[:6, :6] @ (twist - expected)
-        return Registration(
-            self._believed * alone, self._believed * weighted, self._interval_s, self._overlap
-        )
+        return Registration(believed * alone, believed * weighted, self._interval_s, self._overlap)
 
     def _places(self) -> Array:
         """Where the neighbour shows the points, [2, 1, N] px from the principal point."""
         at, twist, bend = self._at, self._motion[:6], self._motion[6:]
-        places = reproject(at.x, at.y, at.focal_px, at.inverse_depth, twist, self._interval_s)
-        places += np.stack([bend @ self._across[6:], bend @ self._down[6:]])
+        places = projected(self._rays, at.focal_px, at.inverse_depth, twist, self._interval_s)
+        places[0] += bend @ self._across[6:]
+        places[1] += bend @ self._down[6:]
         return places[:, None]
 
     def _trusted(self, residual: Array, seen: Array, change: Array) -> tuple[Array, Array]:
