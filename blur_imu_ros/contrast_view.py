@@ -16,7 +16,6 @@ COARSE = 0
 _SMOOTHING = (3, 3)
 # Contrast is relative to that of so many pixels around; what differs by fewer grey levels fades out.
 _NEIGHBOURHOOD_PX, _FAINT = 9, 4.0
-_NAN = (float("nan"),) * 3
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,15 @@ class ContrastView:
     stamp_ns: int
 
     def at(self, points: NDArray[np.float64], level: int) -> Picture:
-        """Contrast and slopes [3, K, N] at pixels [2, K, N] from the view's principal point, bilinear; NaN outside."""
+        """Contrast and slopes [3, K, N] at pixels [2, K, N] from the view's principal point, bilinear; contrast NaN outside."""
         picture, shrink = self.levels[level], LEVELS[level]
-        middle = np.array([[[picture.shape[1] - 1]], [[picture.shape[0] - 1]]]) / 2
-        places = (points / shrink + middle).astype(np.float32)
-        # What has no place is outside; where OpenCV looks for it depends on the processor.
-        places[~np.isfinite(places)] = -1
-        found = cv2.remap(picture, places[0], places[1], cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, _NAN)
-        return np.ascontiguousarray(np.moveaxis(found, -1, 0))
+        height, width = picture.shape[:2]
+        columns = (points[0] / shrink + (width - 1) / 2).astype(np.float32)
+        rows = (points[1] / shrink + (height - 1) / 2).astype(np.float32)
+        inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
+        columns, rows = np.where(inside, columns, 0), np.where(inside, rows, 0)
+        contrast, across, down = cv2.split(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))
+        return np.stack([np.where(inside, contrast, np.float32(np.nan)), across, down])
 
     def same_picture(self, other: "ContrastView") -> bool:
         """Whether both are of one exposure, as where a driver publishes an image twice: noise never comes out the same."""

@@ -99,9 +99,7 @@ def test_slopes_are_those_of_the_contrast_per_pixel_of_the_view(level: int) -> N
     for slope, way in ((across, (pace, 0)), (down, (0, pace))):
         step = np.array(way, float)[:, None, None]
         rise = view.at(inner + step, level)[0] - view.at(inner - step, level)[0]
-        known = np.isfinite(rise)
-        assert known.mean() > 0.9
-        np.testing.assert_allclose(slope[known], rise[known] / (2 * pace), atol=1e-5)
+        np.testing.assert_allclose(slope, rise / (2 * pace), atol=1e-5)
     assert np.abs(across).mean() * pace > 0.1
 
 
