@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .contrast_view import ContrastView
-from .direction import MAXIMUM_LOG_ODDS, DirectionDecision, DirectionOptions, Geometry, SignedVelocity
+from .direction import DirectionDecision, DirectionOptions, Geometry, SignedVelocity, probability_of
 from .model.spec import ModelSpec
 from .motion_field import Array
 from .options import EstimatorOptions
@@ -54,12 +54,15 @@ def with_neighbours(
     alone = SignedEstimate(signed, solution.covariance, 0.5 if slow else decision.probability)
     if not options.between_frames:
         return alone
+    near = [view for view in neighbours if _counts(view, current, options.direction)]
+    if not near:
+        return alone
     # All frames share the error of depth's scale: it is put aside, and taken up again with the step that is found.
     blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
         blur = blur + np.outer(signed, signed)
     for expected, start in _ways(signed, blur, slow, previous):
-        found = _registered(current, neighbours, geometry, expected, blur, start, options.direction)
+        found = _registered(current, near, geometry, expected, blur, start, options.direction)
         if found:
             break
     else:
@@ -89,6 +92,15 @@ def _ways(
         yield signed if forward else opposite, previous.twist
 
 
+def _interval_s(current: ContrastView, neighbour: ContrastView) -> float:
+    return (neighbour.stamp_ns - current.stamp_ns) * 1e-9
+
+
+def _counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
+    """Whether a neighbour is near enough in time, and not the same picture published twice."""
+    return options.comparable(_interval_s(current, neighbour)) and not neighbour.same_picture(current)
+
+
 def _registered(
     current: ContrastView,
     neighbours: list[ContrastView],
@@ -100,10 +112,8 @@ def _registered(
 ) -> list[Registration]:
     found = []
     for neighbour in neighbours:
-        interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
-        if options.comparable(interval_s) and not neighbour.same_picture(current):
-            change = np.diag((_acceleration(options) * interval_s / 2) ** 2)
-            found.append(register(current, neighbour, geometry, twist, covariance + change, start))
+        change = np.diag((_acceleration(options) * _interval_s(current, neighbour) / 2) ** 2)
+        found.append(register(current, neighbour, geometry, twist, covariance + change, start))
     return [registration for registration in found if registration]
 
 
@@ -145,5 +155,4 @@ def _surely_forward(twist: Array, covariance: Array) -> float:
 def _surer(probability: float, found_at_once: bool) -> float:
     """Probability of the sign that was found between frames, after that which was found likelier before."""
     log_odds = math.log(probability / max(1 - probability, 1e-9))
-    log_odds = _FOUND_LOG_ODDS + (log_odds if found_at_once else _NOT_FOUND_LOG_ODDS - log_odds)
-    return 1 / (1 + math.exp(-min(log_odds, MAXIMUM_LOG_ODDS)))
+    return probability_of(_FOUND_LOG_ODDS + (log_odds if found_at_once else _NOT_FOUND_LOG_ODDS - log_odds))

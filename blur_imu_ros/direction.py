@@ -5,6 +5,7 @@ depth, since the motion between frames can be many times the blur. The predictio
 Source: Chen & Clark 2025, section 3.3 (photometric error); the causal test and the probabilities are this package's.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from .rigid_motion import reproject
 # Fitted on real hand-held frames with velocities in error by 0 to 60 %: log-odds per unit of log error ratio.
 _EVIDENCE_PER_LOG_RATIO = 4.5
 # No photometric evidence makes a sign surer than this: moving objects and repeated texture deceive.
-MAXIMUM_LOG_ODDS = 6.0
+_MAXIMUM_LOG_ODDS = 6.0
 _CONTINUITY_LIMIT = 4.0
 _MINIMUM_OVERLAP = 0.05
 _FULL_OVERLAP = 0.3
@@ -97,12 +98,16 @@ def choose_direction(
         interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
         if options.comparable(interval_s):
             log_odds += _photometric_log_odds(current, neighbour, geometry, twist, interval_s)
-    log_odds = float(np.clip(log_odds, -MAXIMUM_LOG_ODDS, MAXIMUM_LOG_ODDS))
+    log_odds = float(np.clip(log_odds, -_MAXIMUM_LOG_ODDS, _MAXIMUM_LOG_ODDS))
     if previous is not None:
         log_odds += _continuity_log_odds(current.stamp_ns, twist, covariance, previous, options)
     sign = 1 if log_odds >= 0 else -1
-    probability = 1 / (1 + np.exp(-min(abs(log_odds), MAXIMUM_LOG_ODDS)))
-    return DirectionDecision(sign, float(probability))
+    return DirectionDecision(sign, probability_of(abs(log_odds)))
+
+
+def probability_of(log_odds: float) -> float:
+    """Probability of a sign that these log-odds speak for, never surer than looks can make it."""
+    return 1 / (1 + math.exp(-min(log_odds, _MAXIMUM_LOG_ODDS)))
 
 
 def _photometric_log_odds(

@@ -97,7 +97,7 @@ def report(
         "model": model,
         "direction": options.direction.value,
         "solver": options.solver.value,
-        "between_frames": options.estimator.between_frames,
+        "between_frames": options.as_the_node and options.estimator.between_frames,
         "sequences": sequences,
         "pooled": pooled,
     }

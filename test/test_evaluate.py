@@ -146,6 +146,7 @@ def test_a_gyro_alone_tells_of_blur_and_sign_but_not_of_rest(tmp_path: Path) -> 
 
 def test_without_direction_half_the_signs_are_wrong(tmp_path: Path) -> None:
     result = evaluate(sequence(tmp_path / "s"), "--model", network(tmp_path), "--direction", "none")
+    assert result["between_frames"] is False
     assert result["sequences"][0]["sign_accuracy"] == 0.5
     assert result["sequences"][0]["angular_ratio"] > 1
 

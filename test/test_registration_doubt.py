@@ -1,11 +1,10 @@
 """When the way between two frames is not to be believed: noise, and much of the view that moves on its own."""
 
-import cv2
 import numpy as np
 import pytest
 from moving_camera import FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph, texture
+from two_frames import view_of
 
-from blur_imu_ros.contrast_view import ContrastView, ContrastViews
 from blur_imu_ros.direction import Geometry
 from blur_imu_ros.motion_field import grid_points
 from blur_imu_ros.rigid_motion import displacement
@@ -15,11 +14,6 @@ X, Y = grid_points(WIDTH, HEIGHT, 8)
 # The scene is 1.6 to 4 m away.
 GEOMETRY = Geometry(X, Y, np.full(X.size, 0.35), np.full(X.size, 0.1), FOCAL_PX)
 COVARIANCE = np.diag([0.2, 0.2, 0.2, 0.3, 0.3, 0.3]) ** 2
-VIEWS = ContrastViews(np.ones((HEIGHT, WIDTH), bool))
-
-
-def view(grey: np.ndarray, time_ns: int) -> ContrastView:
-    return VIEWS.of(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), time_ns)
 
 
 def scene(time_ns: int) -> np.ndarray:
@@ -27,7 +21,7 @@ def scene(time_ns: int) -> np.ndarray:
 
 
 def registered(before: np.ndarray, now: np.ndarray) -> Registration | None:
-    return register(view(now, INTERVAL_NS), view(before, 0), GEOMETRY, TWIST, COVARIANCE)
+    return register(view_of(now, INTERVAL_NS), view_of(before, 0), GEOMETRY, TWIST, COVARIANCE)
 
 
 def informed(found: Registration | None) -> float:

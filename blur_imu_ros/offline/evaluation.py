@@ -43,6 +43,11 @@ class EvaluationOptions:
     fit_exposure: bool = False
     estimator: EstimatorOptions = field(default_factory=EstimatorOptions)
 
+    @property
+    def as_the_node(self) -> bool:
+        """Whether the node's estimator answers, told its sign or not; else the steps apart, of each image alone."""
+        return self.direction is not Direction.NONE and self.solver is Solver.DEFAULT
+
 
 @dataclass(frozen=True)
 class SequenceEvaluation:
@@ -83,7 +88,7 @@ def evaluate_sequence(
         fitted = _fit(sequence, solver, options, progress)
         exposure_s = np.where(np.isnan(exposure_s), fitted, exposure_s)
         reported = reported[_odd(reported)]
-    if options.direction is not Direction.NONE and options.solver is Solver.DEFAULT:
+    if options.as_the_node:
         measure = _as_the_node(sequence, network, options, exposure_s, reported, progress)
     else:
         measure = _taken_apart(sequence, solver, options, exposure_s, reported, progress)
@@ -140,12 +145,9 @@ def _as_the_node(
     progress: Progress[int],
 ) -> Iterator[tuple[int, Measurement]]:
     """The estimator as the node runs it, frame after frame."""
-    oracle = options.direction is Direction.ORACLE
-    estimator = (
-        _TruthfulEstimator(network, options.estimator, sequence)
-        if oracle
-        else BlurImuEstimator(network, options.estimator)
-    )
+    estimator = BlurImuEstimator(network, options.estimator)
+    if options.direction is Direction.ORACLE:
+        estimator = _TruthfulEstimator(network, options.estimator, sequence)
     for i, starts, wanted in _in_order(reported, WARM_UP_FRAMES, progress):
         if starts:
             estimator.reset()

@@ -61,10 +61,12 @@ class CameraSolver:
         `depth_scale` makes everything look that much nearer."""
         return prediction.inverse_depth / self.view.depth_scale
 
+    def _inverse_depth_sigma(self, prediction: Prediction) -> Array:
+        return np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale
+
     def geometry(self, prediction: Prediction) -> Geometry:
         """The whole grid with its inverse depth."""
-        sigma = np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale
-        inverse_depth = self.inverse_depth(prediction)
+        inverse_depth, sigma = self.inverse_depth(prediction), self._inverse_depth_sigma(prediction)
         return Geometry(self.x, self.y, inverse_depth.ravel(), sigma.ravel(), self.view.focal_px)
 
     def points(self, prediction: Prediction, chosen: PointGeometry | None = None) -> MotionPoints:
@@ -73,7 +75,7 @@ class CameraSolver:
             prediction.flow,
             np.exp(prediction.flow_log_sigma),
             self.inverse_depth(prediction),
-            np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale,
+            self._inverse_depth_sigma(prediction),
             prediction.representation,
         )
 

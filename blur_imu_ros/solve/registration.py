@@ -109,8 +109,6 @@ class _Search:
         self._across, self._down = self._interval_s * np.concatenate([rows, bend], axis=1)
         relative = at.inverse_depth_sigma / np.maximum(at.inverse_depth, 1e-3)
         self._depth_sigma = np.clip(relative, *_RELATIVE_DEPTH_SIGMA)
-        self._information = self._prior
-        self._overlap = 0.0
 
     def settle(self, level: int) -> bool:
         """Improve the motion on one level; False where too little of the view is found again."""
@@ -163,7 +161,7 @@ class _Search:
         by_depth = (self._motion[3:6] @ change[3:6]) * self._depth_sigma
         noise = float(median(np.abs(residual[seen]))[0]) / _NORMAL_MEDIAN
         variance = noise * noise + by_depth * by_depth + _ROUNDING
-        return seen * tukey_weight(residual * residual, variance, _TUKEY), variance
+        return tukey_weight(residual * residual, variance, _TUKEY), variance
 
 
 def _believed(here: Array, there: Array, trusted: Array) -> float:
