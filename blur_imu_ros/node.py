@@ -6,6 +6,7 @@ frees. It does the first two by itself unless `autostart` is false.
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,8 @@ class BlurImuNode(LifecycleNode):
         if self._network is not None:
             self._network.close()
         self._outputs = self._estimator = self._network = None
+        # What was closed refers to itself in circles; left to the collector's own time, it piles up from cycle to cycle.
+        gc.collect()
 
     def _answer_refused_transitions(self) -> None:
         """Answer a transition the state does not allow with `success: false`; rclpy would end the process."""
