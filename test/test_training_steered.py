@@ -213,7 +213,7 @@ def test_losses_weigh_as_the_run_was_told(tmp_path: Path):
 
 def test_everything_learns_where_nothing_is_said(tmp_path: Path):
     changed = changed_by_training(TrainingConfig(), tmp_path)
-    for part in (*EARLY, "stages.1.", "flow_head.", "depth_head.", "further_looks.0.", "further_looks.1."):
+    for part in (*EARLY, "stages.1.", "flow_head.", "scene.", "further_looks.0.", "further_looks.1."):
         assert any(name.startswith(part) for name in changed), part
 
 
@@ -223,10 +223,16 @@ def test_the_further_looks_can_be_taught_alone(tmp_path: Path):
     assert all(name.startswith("further_looks.") for name in changed)
 
 
+def test_depth_can_be_taught_alone(tmp_path: Path):
+    changed = changed_by_training(TrainingConfig(learns=Learning.DEPTH), tmp_path)
+    assert changed
+    assert all(name.startswith("scene.") for name in changed)
+
+
 def test_early_layers_and_their_norms_can_be_held(tmp_path: Path):
     changed = changed_by_training(TrainingConfig(learns=Learning.LATE), tmp_path)
     assert not any(name.startswith(EARLY) for name in changed)
-    for part in ("entries.1.", "stages.1.", "flow_head.", "depth_head.", "further_looks.1."):
+    for part in ("entries.1.", "stages.1.", "flow_head.", "scene.", "further_looks.1."):
         assert any(name.startswith(part) for name in changed), part
 
 

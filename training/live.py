@@ -22,6 +22,7 @@ from training.on_gpu.maker import Maker
 from training.on_gpu.memory import Memory
 from training.on_gpu.rooms import PlannedKey, Supply, read_keys, start_workers
 from training.samples import SampleConfig, add_everyday
+from training.scene import shrink_of
 from training.train import train_step
 
 # Seconds between two lines of the log, and two checkpoints.
@@ -66,9 +67,17 @@ def run(arguments: argparse.Namespace) -> int:
     torch.backends.cudnn.benchmark = True
     samples = SampleConfig(*arguments.size, arguments.focal_px, everyday_share=arguments.everyday)
     config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)
-    state = Run(arguments.run, config, NetworkConfig(), device, samples.canonical_px)
+    state = Run(
+        arguments.run,
+        config,
+        NetworkConfig(shrink=shrink_of(samples.canonical_px)),
+        device,
+        samples.canonical_px,
+    )
     if arguments.start_from:
         state.start_from(arguments.start_from)
+    else:
+        state.begin()
     workers = start_workers(
         Supply(arguments.pack, arguments.keys, samples, arguments.workers, arguments.seed)
     )

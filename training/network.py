@@ -1,4 +1,5 @@
-"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, further ones along the flow it found."""
+"""The flow-and-depth network: a first look by energies of blur and a compact U-Net, further ones along the flow it found, and a
+reader of scenes for depth."""
 
 from __future__ import annotations
 
@@ -9,29 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.convolution import conv
 from training.looks.inputs import EnergyBank, luma_of, normalised_input
 from training.looks.measurement import measurement
 from training.looks.patches import half_sizes
 from training.looks.steered import SteeredReader, addition
+from training.scene import SceneReader
 
 FLOW_SCALE_PX = 16.0
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on, and how often it looks altogether."""
+    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on, how often it looks altogether, and by how much the
+    picture is shrunk where depth is read."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 192)
     blocks: tuple[int, ...] = (2, 3, 4, 2)
     looks: int = 3
-
-
-def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch norm; export folds the norm into the convolution (learn/weights.py)."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
-        nn.BatchNorm2d(outputs, momentum=0.03),
-    )
+    shrink: int = 3
 
 
 class Residual(nn.Module):
@@ -60,11 +57,6 @@ class LocalProducts(nn.Module):
         return self.norm(a * b)
 
 
-def bounded(x: Tensor, low: float, high: float) -> Tensor:
-    """x within its bounds; the gradient passes beyond them too, or what once went there would stay. Exported as a plain clamp."""
-    return x + (x.clamp(low, high) - x).detach() if torch.is_grad_enabled() else x.clamp(low, high)
-
-
 class FlowDepthNetwork(nn.Module):
     """RGB [B,3,H,W] in 0..255 -> flow q [B,2,h,w] px, ln sigma, inverse depth 1/m, ln sigma (each [B,1,h,w]) at stride 16."""
 
@@ -89,16 +81,12 @@ class FlowDepthNetwork(nn.Module):
         upper = widths[1:]
         self.lateral = nn.ModuleList(conv(deep, shallow, 1) for shallow, deep in itertools.pairwise(upper))
         self.merge = nn.ModuleList(Residual(width) for width in upper[:-1])
-        self.flow_head = self._head(upper[0], 3)
-        self.depth_head = self._head(upper[0], 2)
-        self.further_looks = nn.ModuleList(SteeredReader(upper[0]) for _ in range(self.config.looks - 1))
-
-    @staticmethod
-    def _head(width: int, outputs: int) -> nn.Sequential:
-        last = nn.Conv2d(width, outputs, 1)
+        last = nn.Conv2d(upper[0], 3, 1)
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
-        return nn.Sequential(conv(width, width), nn.ReLU(), last)
+        self.flow_head = nn.Sequential(conv(upper[0], upper[0]), nn.ReLU(), last)
+        self.scene = SceneReader(self.config.shrink)
+        self.further_looks = nn.ModuleList(SteeredReader(upper[0]) for _ in range(self.config.looks - 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """The four outputs; after them each look's flow and ln sigma, the last look's first, as means: what likelihood judges."""
@@ -106,7 +94,8 @@ class FlowDepthNetwork(nn.Module):
             luma = luma_of(image)
             atlas = half_sizes(luma)
         seen = self.features(image, luma)
-        q, log_sigma, *depth = self.first_look(seen)
+        q, log_sigma = self.first_look(seen)
+        depth = self.scene(image)
         means = read = (q, log_sigma)
         known = seen if self.looks_teach_features else seen.detach()
         for look in self.further_looks:
@@ -122,7 +111,7 @@ class FlowDepthNetwork(nn.Module):
         return self
 
     def features(self, image: Tensor, luma: Tensor) -> Tensor:
-        """What both heads read, [B,C,h,w]."""
+        """What all looks read, [B,C,h,w]."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             planes, energies = normalised_input(image, luma), self.energies(luma)
         x = self.stem(planes)
@@ -141,10 +130,7 @@ class FlowDepthNetwork(nn.Module):
             x = self.merge[level](F.relu(features[level + 1] + lifted))
         return x
 
-    def first_look(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Flow, ln sigma, inverse depth and ln sigma from the features."""
-        flow, depth = self.flow_head(seen).float(), self.depth_head(seen).float()
-        inverse_depth = torch.exp(bounded(depth[:, :1], -4, 3)) * 0.5
-        flow_log_sigma = flow[:, 2:].clamp(-4, 4)
-        depth_log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0
-        return FLOW_SCALE_PX * flow[:, :2], flow_log_sigma, inverse_depth, depth_log_sigma
+    def first_look(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow and ln sigma from the features."""
+        flow = self.flow_head(seen).float()
+        return FLOW_SCALE_PX * flow[:, :2], flow[:, 2:].clamp(-4, 4)

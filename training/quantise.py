@@ -21,6 +21,7 @@ from training.learn.batches import Shards
 from training.metadata import write_manifest_entry
 from training.onnx_graph import fold_constants
 
+# Of the scene the layers up to stride 8: in eight bits they too, depth would differ by 8 % instead of 2 %.
 FLOAT_LAYERS = (
     "/energies/",
     "/context/",
@@ -29,7 +30,9 @@ FLOAT_LAYERS = (
     "/mix/",
     "/whole/",
     "/flow_head.2/",
-    "/depth_head.2/",
+    "/scene/stages.0/",
+    "/scene/stages.1/",
+    "/scene/stages.2/",
     "/answer/",
 )
 
@@ -65,14 +68,16 @@ def quantise(source: Path, target: Path, images: list[np.ndarray]) -> None:
 
 
 def eight_bit_layers(graph: onnx.GraphProto) -> list[str]:
-    """Names of the convolutions to quantise, and of the ReLUs behind them: left out, their inputs' negative half would have to
-    be told apart as well, and be rounded twice."""
+    """Names of the convolutions to quantise, and of what cuts off their negative half behind them: left out, that half would
+    have to be told apart as well, and be rounded twice."""
     convolutions = {
         node.output[0]: node.name
         for node in graph.node
         if node.op_type == "Conv" and not any(part in node.name for part in FLOAT_LAYERS)
     }
-    relus = [node.name for node in graph.node if node.op_type == "Relu" and node.input[0] in convolutions]
+    relus = [
+        node.name for node in graph.node if node.op_type in ("Relu", "Clip") and node.input[0] in convolutions
+    ]
     return [*convolutions.values(), *relus]
 
 

@@ -23,6 +23,7 @@ from training.learn.weights import load_network
 from training.network import NetworkConfig
 from training.pictures import draw_samples
 from training.room.renderer import Renderer
+from training.scene import shrink_of
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
 from training.stage3 import stage3_loss
 from training.train import batch_loss
@@ -52,9 +53,17 @@ def can_render() -> bool:
 @torch.no_grad()
 def loss(checkpoint: Path | None, samples: Path, with_velocity: bool) -> float:
     """The loss of stage 1, or 2, on some of the training samples, the same ones every time; None: before any training."""
-    state = Run(samples.parent / "untrained", TrainingConfig(), NetworkConfig(), compute_device(), FOCAL_PX)
+    state = Run(
+        samples.parent / "untrained",
+        TrainingConfig(),
+        NetworkConfig(shrink=shrink_of(FOCAL_PX)),
+        compute_device(),
+        FOCAL_PX,
+    )
     if checkpoint:
         state.start_from(checkpoint)
+    else:
+        state.begin()
     batch = draw_samples(Shards([samples]), 48).to(state.device)
     # In training mode, for the batch's own statistics: the running ones of a few steps are not worth much yet.
     return batch_loss(state.model.train(), batch, TrainingConfig(), with_velocity)["total"].item()

@@ -25,6 +25,7 @@ from training.learn.validate import validate
 from training.looks.measurement import measurement
 from training.network import NetworkConfig
 from training.pictures import write_sheet
+from training.scene import shrink_of
 
 
 def batch_loss(
@@ -108,12 +109,14 @@ def run(arguments: argparse.Namespace) -> int:
     crops = {(min(config.crop[0], height), min(config.crop[1], width)) for height, width in shards.sizes()}
     for height, width in sorted(crops.union(held_out.sizes())):
         canonical.check_size(width, height)
-    network = NetworkConfig(looks=arguments.looks)
+    network = NetworkConfig(looks=arguments.looks, shrink=shrink_of(shards.canonical_px))
     state = Run(arguments.run, config, network, compute_device(), shards.canonical_px)
     if state.checkpoint.exists():
         state.resume(state.checkpoint)
     elif arguments.start_from:
         state.start_from(arguments.start_from)
+    else:
+        state.begin()
     if state.over():
         return 0
     model: nn.Module = state.model

@@ -29,7 +29,7 @@ _NORMAL_MEDIAN = 0.6745
 _TINY = 1e-9
 # What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
 # even that tells, since the depth is wrong for many at once. Both found on validation.
-_INDEPENDENT, _SHARED_VARIANCE = 67.0, 4.0
+_INDEPENDENT, _SHARED_VARIANCE = 67.0, 2.5
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)

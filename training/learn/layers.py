@@ -17,6 +17,7 @@ class Learning(Enum):
     EVERYTHING = "everything"
     LATE = "late"
     LOOKS = "looks"
+    DEPTH = "depth"
     SIGMA = "sigma"
 
 
@@ -28,7 +29,8 @@ def hold(network: FlowDepthNetwork, learns: Learning, norms: bool = False) -> No
     """Let nothing learn but what `learns` names, once, before the first step.
 
     LATE: all from stride 16 on, so that the layers before it, which cost most of the time, need no gradient.
-    LOOKS: the looks after the first. SIGMA: how sure the last look says it is, and nothing of what it says.
+    LOOKS: the looks after the first. DEPTH: the reader of scenes. SIGMA: how sure the last look says it is, and nothing of
+    what it says.
     norms: batch norms keep their statistics everywhere; what large batches found out is not unlearnt from small ones.
     Raises ConfigurationError where a network that looks once is asked for its further looks.
     """
@@ -37,11 +39,12 @@ def hold(network: FlowDepthNetwork, learns: Learning, norms: bool = False) -> No
             f"--learns {learns.value} wants a network that looks more than once: --looks 2 or 3"
         )
     early = [network.stem, network.products, network.structure, network.entries[0], network.stages[0]]
-    all_but_looks = [child for name, child in network.named_children() if name != "further_looks"]
+    parts = list(network.children())
     held: list[nn.Module] = {
         Learning.EVERYTHING: [],
         Learning.LATE: early,
-        Learning.LOOKS: all_but_looks,
+        Learning.LOOKS: [part for part in parts if part is not network.further_looks],
+        Learning.DEPTH: [part for part in parts if part is not network.scene],
         Learning.SIGMA: [network],
     }[learns]
     for module in held:

@@ -142,6 +142,11 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
 
+    def begin(self) -> None:
+        """Begin from nothing but what photographs have taught the reader of scenes."""
+        for model in (self.model, self.average.module):
+            model.scene.load_imagenet()
+
     def start_from(self, path: Path) -> None:
         """Begin with the averaged weights of another run's checkpoint, or of `export --weights`.
 
@@ -150,7 +155,7 @@ class Run:
         lacks are left out.
         """
         state = read_checkpoint(path, self.device)
-        weights = averaged_weights(state, self.canonical_px)
+        weights = averaged_weights(state, self.canonical_px, self.network.shrink)
         learnt = NetworkConfig(**state["network"]).looks - 1
         for key in [key for key in weights if key.startswith(f"further_looks.{learnt - 1}.")]:
             for number in range(learnt, self.network.looks - 1):
