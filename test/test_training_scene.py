@@ -53,6 +53,16 @@ def test_what_looks_larger_is_nearer(tmp_path: Path):
     torch.testing.assert_close(nearer, torch.full_like(nearer, 167.2 / 179.15), rtol=1e-4, atol=0)
 
 
+def test_a_checkpoint_that_reads_no_scenes_is_told_so(tmp_path: Path):
+    run = Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"))
+    run.save()
+    older = torch.load(run.checkpoint)
+    older["average"] = {key: value for key, value in older["average"].items() if ".scene." not in key}
+    torch.save(older, run.checkpoint)
+    with pytest.raises(ConfigurationError, match="no reader of scenes: give one of training/checkpoints"):
+        run.start_from(run.checkpoint)
+
+
 def test_it_begins_with_what_photographs_taught(tmp_path: Path):
     state = Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"))
     photographs = torch.load(Path(scene.find_spec(scene.PACKAGE).submodule_search_locations[0]) / scene.FILE)

@@ -15,6 +15,8 @@ from training.network import FlowDepthNetwork, NetworkConfig
 
 # Weights of so many values are kept in 16 bits.
 LARGE = 4096
+# Of an averaged network's entries, and that which says how far away everything is.
+PREFIX, DEPTH_BIAS = "module.", "scene.answer.bias"
 
 
 def averaged_weights(
@@ -22,13 +24,12 @@ def averaged_weights(
 ) -> dict[str, Tensor]:
     """State entries of the averaged network in a checkpoint, for views of `focal_px` shrunk by `shrink` where depth is read, None
     for those it learnt from: what looks smaller through a shorter lens is no farther away."""
-    prefix, bias = "module.", "scene.answer.bias"
-    average = {key[len(prefix) :]: value for key, value in state["average"].items() if key.startswith(prefix)}
+    average = {key[len(PREFIX) :]: value for key, value in state["average"].items() if key.startswith(PREFIX)}
     learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
     learnt_shrink = NetworkConfig(**state["network"]).shrink
     shorter = (learnt_px / learnt_shrink) / ((focal_px or learnt_px) / (shrink or learnt_shrink))
-    nearer = torch.tensor([math.log(shorter), 0.0], device=average[bias].device)
-    return average | {bias: average[bias] + nearer}
+    nearer = torch.tensor([math.log(shorter), 0.0], device=average[DEPTH_BIAS].device)
+    return average | {DEPTH_BIAS: average[DEPTH_BIAS] + nearer}
 
 
 def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict:
@@ -43,6 +44,10 @@ def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict:
         raise ConfigurationError(f"checkpoint {path} is damaged or none of `python -m training`") from error
     if not isinstance(state, dict) or not {"network", "average"} <= state.keys():
         raise ConfigurationError(f"checkpoint {path} is none of `python -m training`; give RUN/last.pt")
+    if PREFIX + DEPTH_BIAS not in state["average"]:
+        raise ConfigurationError(
+            f"checkpoint {path} is of a network before 2026-11-30 with no reader of scenes: give one of training/checkpoints"
+        )
     return state
 
 
