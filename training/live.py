@@ -22,7 +22,6 @@ from training.on_gpu.maker import Maker
 from training.on_gpu.memory import Memory
 from training.on_gpu.rooms import PlannedKey, Supply, read_keys, start_workers
 from training.samples import SampleConfig, add_everyday
-from training.scene import shrink_of
 from training.train import train_step
 
 # Seconds between two lines of the log, and two checkpoints.
@@ -70,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     state = Run(
         arguments.run,
         config,
-        NetworkConfig(shrink=shrink_of(samples.canonical_px)),
+        NetworkConfig(),
         device,
         samples.canonical_px,
     )

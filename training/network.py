@@ -22,13 +22,11 @@ FLOW_SCALE_PX = 16.0
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on, how often it looks altogether, and by how much the
-    picture is shrunk where depth is read."""
+    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on and how often it looks altogether."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 192)
     blocks: tuple[int, ...] = (2, 3, 4, 2)
     looks: int = 3
-    shrink: int = 3
 
 
 class Residual(nn.Module):
@@ -85,7 +83,7 @@ class FlowDepthNetwork(nn.Module):
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         self.flow_head = nn.Sequential(conv(upper[0], upper[0]), nn.ReLU(), last)
-        self.scene = SceneReader(self.config.shrink)
+        self.scene = SceneReader()
         self.further_looks = nn.ModuleList(SteeredReader(upper[0]) for _ in range(self.config.looks - 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

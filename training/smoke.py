@@ -23,7 +23,6 @@ from training.learn.weights import load_network
 from training.network import NetworkConfig
 from training.pictures import draw_samples
 from training.room.renderer import Renderer
-from training.scene import shrink_of
 from training.smoke_assets import KINDS, write_collage_sequence, write_pack
 from training.stage3 import stage3_loss
 from training.train import batch_loss
@@ -56,7 +55,7 @@ def loss(checkpoint: Path | None, samples: Path, with_velocity: bool) -> float:
     state = Run(
         samples.parent / "untrained",
         TrainingConfig(),
-        NetworkConfig(shrink=shrink_of(FOCAL_PX)),
+        NetworkConfig(),
         compute_device(),
         FOCAL_PX,
     )

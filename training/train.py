@@ -25,7 +25,6 @@ from training.learn.validate import validate
 from training.looks.measurement import measurement
 from training.network import NetworkConfig
 from training.pictures import write_sheet
-from training.scene import shrink_of
 
 
 def batch_loss(
@@ -109,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     crops = {(min(config.crop[0], height), min(config.crop[1], width)) for height, width in shards.sizes()}
     for height, width in sorted(crops.union(held_out.sizes())):
         canonical.check_size(width, height)
-    network = NetworkConfig(looks=arguments.looks, shrink=shrink_of(shards.canonical_px))
+    network = NetworkConfig(looks=arguments.looks)
     state = Run(arguments.run, config, network, compute_device(), shards.canonical_px)
     if state.checkpoint.exists():
         state.resume(state.checkpoint)

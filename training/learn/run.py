@@ -155,7 +155,7 @@ class Run:
         lacks are left out.
         """
         state = read_checkpoint(path, self.device)
-        weights = averaged_weights(state, self.canonical_px, self.network.shrink)
+        weights = averaged_weights(state, self.canonical_px)
         learnt = NetworkConfig(**state["network"]).looks - 1
         for key in [key for key in weights if key.startswith(f"further_looks.{learnt - 1}.")]:
             for number in range(learnt, self.network.looks - 1):

@@ -19,16 +19,14 @@ LARGE = 4096
 PREFIX, DEPTH_BIAS = "module.", "scene.answer.bias"
 
 
-def averaged_weights(
-    state: dict, focal_px: float | None = None, shrink: int | None = None
-) -> dict[str, Tensor]:
-    """State entries of the averaged network in a checkpoint, for views of `focal_px` shrunk by `shrink` where depth is read, None
-    for those it learnt from: what looks smaller through a shorter lens is no farther away."""
+def averaged_weights(state: dict, focal_px: float | None = None) -> dict[str, Tensor]:
+    """State entries of the averaged network in a checkpoint, for views of `focal_px`, None for those it learnt from: what looks
+    smaller through a shorter lens is no farther away."""
     average = {key[len(PREFIX) :]: value for key, value in state["average"].items() if key.startswith(PREFIX)}
     learnt_px = state.get("canonical_px", canonical.FOCAL_PX)
-    learnt_shrink = NetworkConfig(**state["network"]).shrink
-    shorter = (learnt_px / learnt_shrink) / ((focal_px or learnt_px) / (shrink or learnt_shrink))
-    nearer = torch.tensor([math.log(shorter), 0.0], device=average[DEPTH_BIAS].device)
+    nearer = torch.tensor(
+        [math.log(learnt_px / (focal_px or learnt_px)), 0.0], device=average[DEPTH_BIAS].device
+    )
     return average | {DEPTH_BIAS: average[DEPTH_BIAS] + nearer}
 
 
