@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .contrast_view import ContrastView
-from .direction import DirectionDecision, DirectionOptions, Geometry, SignedVelocity, probability_of
+from .direction import DirectionDecision, DirectionOptions, Geometry, SignedVelocity, Way, probability_of
 from .model.spec import ModelSpec
 from .motion_field import Array
 from .options import EstimatorOptions
 from .solve.lever_arm import step_of_centre
+from .solve.mean_motion import velocity, way_here
 from .solve.registration import Registration, register
 from .velocity import VelocitySolution
 
@@ -26,12 +27,13 @@ _FOUND_LOG_ODDS, _NOT_FOUND_LOG_ODDS = 3.0, 4.0
 @dataclass(frozen=True)
 class SignedEstimate:
     """A velocity with its sign: twist [6], covariance [6, 6] given the sign, probability of that, and overlap, the share of the
-    points that a neighbouring frame shows too; 0 where none added anything."""
+    points that a neighbouring frame shows too; 0 where none added anything. way: from the frame before, where it was found."""
 
     twist: Array
     covariance: Array
     probability: float
     overlap: float = 0.0
+    way: Way | None = None
 
 
 def with_neighbours(
@@ -67,13 +69,27 @@ def with_neighbours(
             break
     else:
         return alone
-    twist, covariance = _combined(expected, blur, found, _acceleration(options.direction))
+    twist, covariance = velocity(
+        expected,
+        blur,
+        found,
+        _acceleration(options.direction),
+        _way_before(previous, current, options.direction),
+        current.stamp_ns,
+    )
     covariance = covariance + _depth_scale(twist, options, spec)
     if slow:
         probability = _surely_forward(twist, covariance)
     else:
         probability = _surer(decision.probability, expected is signed)
-    return SignedEstimate(twist, covariance, probability, max(r.overlap for r in found))
+    ways = [
+        way_here(expected, blur + _change(r.interval_s, options.direction), r, current.stamp_ns)
+        for r in found
+        if r.interval_s < 0
+    ]
+    return SignedEstimate(
+        twist, covariance, probability, max(r.overlap for r in found), ways[0] if ways else None
+    )
 
 
 def _ways(
@@ -112,29 +128,23 @@ def _registered(
 ) -> list[Registration]:
     found = []
     for neighbour in neighbours:
-        change = np.diag((_acceleration(options) * _interval_s(current, neighbour) / 2) ** 2)
-        found.append(register(current, neighbour, geometry, twist, covariance + change, start))
+        about = covariance + _change(_interval_s(current, neighbour), options)
+        found.append(register(current, neighbour, geometry, twist, about, start))
     return [registration for registration in found if registration]
 
 
-def _combined(
-    twist: Array, covariance: Array, found: list[Registration], acceleration: Array
-) -> tuple[Array, Array]:
-    """Least squares of the velocity and its mean acceleration [6 + 6]: the mean velocity on the way to a neighbour is that of the
-    frame and half of what it changes by then."""
-    total = np.zeros((12, 12))
-    total[:6, :6] = np.linalg.inv(covariance)
-    total[6:, 6:] = np.diag(acceleration**-2)
-    weighted, variance = total[:, :6] @ twist, total
-    for registration in found:
-        mean = np.hstack([np.eye(6), np.eye(6) * registration.interval_s / 2])
-        information = mean.T @ registration.information @ mean
-        weighted = weighted + mean.T @ registration.weighted
-        total = total + information
-        # What one neighbour gets wrong, as by a wrong depth, the other does too.
-        variance = variance + len(found) * registration.variance * information
-    inverse = np.linalg.inv(total)
-    return (inverse @ weighted)[:6], (inverse @ variance @ inverse)[:6, :6]
+def _way_before(
+    previous: SignedVelocity | None, current: ContrastView, options: DirectionOptions
+) -> Way | None:
+    """The way to the frame before, where that is near enough in time."""
+    if previous is None or not options.comparable((current.stamp_ns - previous.stamp_ns) * 1e-9):
+        return None
+    return previous.way
+
+
+def _change(interval_s: float, options: DirectionOptions) -> Array:
+    """Covariance [6, 6] of what acceleration changes on half the way."""
+    return np.diag((_acceleration(options) * interval_s / 2) ** 2)
 
 
 def _acceleration(options: DirectionOptions) -> Array:

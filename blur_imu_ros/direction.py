@@ -63,13 +63,24 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Way:
+    """The mean motion from one frame to the next: twist [6] with its covariance [6, 6]; middle_ns: the middle of that time."""
+
+    twist: Array
+    covariance: Array
+    middle_ns: int
+
+
+@dataclass(frozen=True)
 class SignedVelocity:
-    """A velocity whose sign was decided: twist [6], covariance [6, 6] of the solve, probability of the sign, stamp_ns."""
+    """A velocity whose sign was decided: twist [6], covariance [6, 6] of the solve, probability of the sign, stamp_ns; way: from
+    the frame before, None where it was not found."""
 
     twist: Array
     covariance: Array
     probability: float
     stamp_ns: int
+    way: Way | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .between_frames import SignedEstimate, with_neighbours
 from .camera import CameraModel
 from .contrast_view import ContrastView
+from .depth_before import DepthBefore, remembered, with_depth_before
 from .direction import DirectionDecision, Geometry, SignedVelocity, choose_direction
 from .errors import BlurImuError
 from .estimate import Estimate, Frame
@@ -92,6 +93,7 @@ class BlurImuEstimator:
         """Forget the frames seen: a new epoch begins."""
         self._newest: _Answered | None = None
         self._signed: SignedVelocity | None = None
+        self._depth: DepthBefore | None = None
         self._before: _Answered | None = None
 
     def estimate(self, frame: Frame) -> Estimate:
@@ -109,6 +111,11 @@ class BlurImuEstimator:
         clock.lap("network")
 
         options = self.options
+        before = self._depth
+        if before and options.between_frames:
+            interval_s = (frame.stamp_ns - before.velocity.stamp_ns) * 1e-9
+            if options.direction.comparable(interval_s):
+                prediction = with_depth_before(prediction, solver, before, interval_s)
         solution = solver.solve(solver.points(prediction), frame.exposure_s, options)
         clock.lap("solve")
 
@@ -129,7 +136,10 @@ class BlurImuEstimator:
         waits = options.use_next_frame or alone
         self._before = self._newest
         self._newest = _Answered(estimate, seen, waits)
-        self._signed = SignedVelocity(signed.twist, signed.covariance, signed.probability, frame.stamp_ns)
+        self._signed = SignedVelocity(
+            signed.twist, signed.covariance, signed.probability, frame.stamp_ns, signed.way
+        )
+        self._depth = remembered(prediction, solver, self._signed)
         return estimate
 
     @property

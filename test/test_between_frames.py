@@ -11,7 +11,7 @@ from two_frames import true_geometry, view
 from blur_imu_ros import between_frames
 from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.contrast_view import ContrastView
-from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity
+from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity, Way
 from blur_imu_ros.estimate import Frame
 from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
@@ -270,6 +270,25 @@ def test_velocity_covariance_and_acceleration_by_hand(monkeypatch: pytest.Monkey
             estimate.covariance, (inverse @ variance @ inverse)[0, 0] * np.eye(6), atol=1e-12
         )
         assert estimate.overlap == pytest.approx(max(np.abs(intervals)))
+
+
+def test_the_way_before_counts_where_it_led_here() -> None:
+    there, options = view(TWIST, -INTERVAL_NS), EstimatorOptions()
+    wide = COVARIANCE + 0.3**2 * np.eye(6)
+    earlier = Way(TWIST - [0, 1.0, 0, 0, 0, 0], 1e-4 * np.eye(6), -INTERVAL_NS * 3 // 2)
+    previous = SignedVelocity(TWIST, COVARIANCE, 0.99, -INTERVAL_NS, earlier)
+    long_ago = round(-1.01e9 * options.direction.max_interval_s)
+    alone, growing, late = (
+        combined(TWIST, there, previous=one, options=options, covariance=wide)
+        for one in (replace(previous, way=None), previous, replace(previous, stamp_ns=long_ago))
+    )
+    assert growing.twist[1] > alone.twist[1] + 0.02
+    assert_same(late, alone)
+    # It is told to the next frame: the mean of what lies between the two.
+    assert alone.way is not None
+    assert alone.way.middle_ns == pytest.approx(-INTERVAL_NS / 2, abs=1)
+    np.testing.assert_allclose(alone.way.twist, TWIST, atol=0.15)
+    assert combined(TWIST, view(TWIST, INTERVAL_NS)).way is None
 
 
 @pytest.mark.parametrize("neighbour", [-1, 1])

@@ -311,6 +311,25 @@ def test_bad_input_is_named_and_leaves_the_history_as_it_was() -> None:
     assert estimator.estimate(frame(1)).sign_probability > 0.95
 
 
+@pytest.mark.parametrize(
+    ("between_frames", "gap", "reset", "kept"),
+    [(True, 1, False, 0.68), (False, 1, False, 0), (True, 10, False, 0), (True, 1, True, 0)],
+)
+def test_depth_is_drawn_towards_that_of_the_frame_before(
+    between_frames: bool, gap: int, reset: bool, kept: float
+) -> None:
+    network = Oracle(TWIST)
+    estimator = BlurImuEstimator(network, EstimatorOptions(between_frames=between_frames))
+    estimator.estimate(frame(0))
+    network.inverse_depth *= 1.25
+    if reset:
+        estimator.reset()
+    estimator.estimate(frame(gap))
+    assert estimator.last_prediction is not None
+    drawn = np.log(network.inverse_depth / np.median(estimator.last_prediction.inverse_depth)) / np.log(1.25)
+    assert drawn == pytest.approx(kept, abs=0.02)
+
+
 def test_options_that_change_while_it_runs_hold_from_the_next_frame_on() -> None:
     options = EstimatorOptions(between_frames=False, undecided_sign=UndecidedSign.DROP)
     estimator = BlurImuEstimator(Oracle(TWIST), options)

@@ -19,8 +19,9 @@ from .motion_points import MotionPoints, PointGeometry
 class CameraSolver:
     """Canonical view, usable cells of the network's grid and weighted solve of one camera.
 
-    view: the canonical view; x, y [N]: the grid's points, px from the principal point; seen [N]: those that the camera sees;
-    contrast_views: makes its views comparable. Raises CameraError where the camera cannot be used.
+    view: the canonical view; x, y [N]: the grid's points, px from the principal point; rays [3, N]: the directions that they are
+    seen in, last component 1; seen [N]: those that the camera sees; contrast_views: makes its views comparable. Raises
+    CameraError where the camera cannot be used.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class CameraSolver:
         self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
         self.contrast_views = ContrastViews(self.view.valid)
         self.x, self.y = grid_points(spec.width, spec.height, spec.stride)
+        self.rays = np.stack([self.x, self.y, np.full_like(self.x, self.view.focal_px)]) / self.view.focal_px
         self.seen = self.view.valid_on_grid(spec.stride).ravel()
         border_px = options.solver.border_px
         self._usable = (

@@ -1,0 +1,70 @@
+"""Depth as the frames before told it too: what one picture gets wrong about it, the next one does only in part."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from .direction import SignedVelocity
+from .network import Prediction
+from .rigid_motion import displacement
+from .solve.camera_solver import CameraSolver
+from .solve.robust import median, tukey_weight
+
+# How far what was known before is believed, by validation; and the difference, in ln, from which it was another surface.
+_KEPT, _ANOTHER = 0.7, 1.5
+# Less of a view that was seen before says nothing.
+_LEAST_OVERLAP = 0.15
+_NEAREST = 0.05
+
+
+@dataclass(frozen=True)
+class DepthBefore:
+    """What is kept of a frame: ln of the network's inverse depth float32 [h, w], NaN where the camera sees nothing, and the
+    velocity then."""
+
+    log_inverse_depth: np.ndarray
+    velocity: SignedVelocity
+
+
+def remembered(prediction: Prediction, solver: CameraSolver, velocity: SignedVelocity) -> DepthBefore:
+    """What is to be known of this frame's depth when the next one comes."""
+    seen = solver.seen.reshape(prediction.inverse_depth.shape)
+    return DepthBefore(np.where(seen, np.log(prediction.inverse_depth), np.float32(np.nan)), velocity)
+
+
+def with_depth_before(
+    prediction: Prediction, solver: CameraSolver, before: DepthBefore, interval_s: float
+) -> Prediction:
+    """The prediction with its depth drawn towards that of the frame `interval_s` before.
+
+    What was not in view then changes as the rest does; where that is nearly all, nothing changes.
+    """
+    velocity, grid = before.velocity, prediction.inverse_depth.shape
+    # The mean of both signs.
+    twist = (2 * velocity.probability - 1) * velocity.twist
+    rotation, translation = displacement(twist, -interval_s)
+    then = rotation @ solver.rays + np.outer(translation, solver.inverse_depth(prediction))
+    then[2, then[2] < _NEAREST] = np.nan
+    places = then[:2] * (solver.view.focal_px / then[2]) - np.stack([solver.x[:1], solver.y[:1]])
+    column, row = (places / (solver.x[1] - solver.x[0])).astype(np.float32).reshape(2, *grid)
+    seen = cv2.remap(
+        before.log_inverse_depth,
+        column,
+        row,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(np.nan,),
+    )
+    difference = seen + np.log(then[2]).reshape(grid) - np.log(prediction.inverse_depth)
+    known = np.isfinite(difference)
+    if np.count_nonzero(known) < _LEAST_OVERLAP * known.size:
+        return prediction
+    difference = np.where(known, difference, median(difference[known])[0])
+    trust = _KEPT * tukey_weight(difference * difference, np.ones(()), _ANOTHER)
+    change = (trust * difference).astype(np.float32)
+    return replace(
+        prediction,
+        inverse_depth=prediction.inverse_depth * np.exp(change),
+        inverse_depth_log_sigma=prediction.inverse_depth_log_sigma + change,
+    )

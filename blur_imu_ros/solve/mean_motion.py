@@ -1,0 +1,62 @@
+"""The velocity of a frame from mean motions about it, which differ from it by what acceleration changes meanwhile.
+
+One way between frames does not tell how a camera speeds up or slows down. Two in succession do, as far as it goes on so.
+"""
+
+import numpy as np
+
+from ..direction import Way
+from ..motion_field import Array
+from .registration import Registration
+
+# Acceleration differs from one way to the next by so much of what it may be. On validation less would be better still; the
+# motion there is smoother than that of a hand that shakes a camera.
+_UNSTEADY = 0.8
+
+
+def velocity(
+    twist: Array,
+    covariance: Array,
+    found: list[Registration],
+    acceleration: Array,
+    earlier: Way | None,
+    stamp_ns: int,
+) -> tuple[Array, Array]:
+    """Velocity [6] at `stamp_ns` and its covariance, by least squares of it and its mean acceleration [6 + 6].
+
+    twist, covariance: what the blur told; found: the ways to the neighbours; acceleration [6]: its standard deviation;
+    earlier: the way to the frame before.
+    """
+    total = np.zeros((12, 12))
+    total[:6, :6] = np.linalg.inv(covariance)
+    total[6:, 6:] = np.diag(acceleration**-2)
+    weighted, variance = total[:, :6] @ twist, total
+    for registration in found:
+        mean = _mean(registration.interval_s / 2)
+        information = mean.T @ registration.information @ mean
+        weighted = weighted + mean.T @ registration.weighted
+        total = total + information
+        # What one neighbour gets wrong, as by a wrong depth, the other does too.
+        variance = variance + len(found) * registration.variance * information
+    if earlier is not None:
+        middle_s = (earlier.middle_ns - stamp_ns) * 1e-9
+        mean, change = _mean(middle_s), np.diag((_UNSTEADY * acceleration * middle_s) ** 2)
+        known = mean.T @ np.linalg.inv(earlier.covariance + change)
+        weighted = weighted + known @ earlier.twist
+        total, variance = total + known @ mean, variance + known @ mean
+    inverse = np.linalg.inv(total)
+    return (inverse @ weighted)[:6], (inverse @ variance @ inverse)[:6, :6]
+
+
+def way_here(twist: Array, covariance: Array, found: Registration, stamp_ns: int) -> Way:
+    """The way from a neighbour to the frame at `stamp_ns`, known before it was found to be of `twist` [6] with `covariance`."""
+    prior = np.linalg.inv(covariance)
+    inverse = np.linalg.inv(found.information + prior)
+    variance = prior + found.variance * found.information
+    middle_ns = stamp_ns + round(found.interval_s / 2 * 1e9)
+    return Way(inverse @ (found.weighted + prior @ twist), inverse @ variance @ inverse, middle_ns)
+
+
+def _mean(middle_s: float) -> Array:
+    """What takes velocity and acceleration [12] to the mean velocity [6] on a way whose middle lies so far away."""
+    return np.hstack([np.eye(6), np.eye(6) * middle_s])
