@@ -36,6 +36,13 @@ class SignedEstimate:
     way: Way | None = None
 
 
+def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
+    """Whether a neighbour is near enough in time, and not the same picture published twice."""
+    return options.comparable((neighbour.stamp_ns - current.stamp_ns) * 1e-9) and not neighbour.same_picture(
+        current
+    )
+
+
 def with_neighbours(
     solution: VelocitySolution,
     decision: DirectionDecision,
@@ -56,7 +63,7 @@ def with_neighbours(
     alone = SignedEstimate(signed, solution.covariance, 0.5 if slow else decision.probability)
     if not options.between_frames:
         return alone
-    near = [view for view in neighbours if _counts(view, current, options.direction)]
+    near = [view for view in neighbours if counts(view, current, options.direction)]
     if not near:
         return alone
     # All frames share the error of depth's scale: it is put aside, and taken up again with the step that is found.
@@ -110,11 +117,6 @@ def _ways(
 
 def _interval_s(current: ContrastView, neighbour: ContrastView) -> float:
     return (neighbour.stamp_ns - current.stamp_ns) * 1e-9
-
-
-def _counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
-    """Whether a neighbour is near enough in time, and not the same picture published twice."""
-    return options.comparable(_interval_s(current, neighbour)) and not neighbour.same_picture(current)
 
 
 def _registered(

@@ -34,16 +34,16 @@ def remembered(prediction: Prediction, solver: CameraSolver, velocity: SignedVel
 
 
 def with_depth_before(
-    prediction: Prediction, solver: CameraSolver, before: DepthBefore, interval_s: float
+    prediction: Prediction, solver: CameraSolver, before: DepthBefore, stamp_ns: int
 ) -> Prediction:
-    """The prediction with its depth drawn towards that of the frame `interval_s` before.
+    """The prediction at `stamp_ns` with its depth drawn towards that of the frame before.
 
     What was not in view then changes as the rest does; where that is nearly all, nothing changes.
     """
     velocity, grid = before.velocity, prediction.inverse_depth.shape
     # The mean of both signs.
     twist = (2 * velocity.probability - 1) * velocity.twist
-    rotation, translation = displacement(twist, -interval_s)
+    rotation, translation = displacement(twist, (velocity.stamp_ns - stamp_ns) * 1e-9)
     then = rotation @ solver.rays + np.outer(translation, solver.inverse_depth(prediction))
     then[2, then[2] < _NEAREST] = np.nan
     places = then[:2] * (solver.view.focal_px / then[2]) - np.stack([solver.x[:1], solver.y[:1]])

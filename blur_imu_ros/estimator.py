@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .between_frames import SignedEstimate, with_neighbours
+from .between_frames import SignedEstimate, counts, with_neighbours
 from .camera import CameraModel
 from .contrast_view import ContrastView
 from .depth_before import DepthBefore, remembered, with_depth_before
@@ -105,23 +105,20 @@ class BlurImuEstimator:
         clock = _Stopwatch()
         solver = self._solver_of(frame.camera)
         canonical = solver.view.warp(frame.image)
+        view = solver.contrast_views.of(canonical, frame.stamp_ns)
+        earlier = self._newest.seen.view if self._newest else None
         clock.lap("warp")
 
         prediction = self.network.predict(canonical)
         clock.lap("network")
 
         options = self.options
-        before = self._depth
-        if before and options.between_frames:
-            interval_s = (frame.stamp_ns - before.velocity.stamp_ns) * 1e-9
-            if options.direction.comparable(interval_s):
-                prediction = with_depth_before(prediction, solver, before, interval_s)
+        if options.between_frames and self._depth and earlier and counts(earlier, view, options.direction):
+            prediction = with_depth_before(prediction, solver, self._depth, frame.stamp_ns)
         solution = solver.solve(solver.points(prediction), frame.exposure_s, options)
         clock.lap("solve")
 
         geometry = solver.geometry(prediction)
-        view = solver.contrast_views.of(canonical, frame.stamp_ns)
-        earlier = self._newest.seen.view if self._newest else None
         seen = SeenFrame(solution, geometry, view, [earlier] if earlier else [], self._signed, options)
         decision = self.decide(seen)
         clock.lap("direction")

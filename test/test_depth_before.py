@@ -15,7 +15,7 @@ from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve.camera_solver import CameraSolver
 
-INTERVAL_S, TWIST = 0.05, np.array([0.3, -1.0, 0.5, 0.8, -0.4, 1.2])
+INTERVAL_S, INTERVAL_NS, TWIST = 0.05, 50_000_000, np.array([0.3, -1.0, 0.5, 0.8, -0.4, 1.2])
 GRID = (28, 40)
 SPEC = ModelSpec(
     name="none",
@@ -71,7 +71,7 @@ def off(prediction: Prediction, truth: np.ndarray) -> np.ndarray:
 def test_what_was_seen_right_before_mends_most_of_an_error(camera: CameraModel, wrong: float):
     solver = solver_of(camera)
     now = predicted(wall(solver, INTERVAL_S) * np.exp(wrong))
-    told = with_depth_before(now, solver, before(solver, wall(solver)), INTERVAL_S)
+    told = with_depth_before(now, solver, before(solver, wall(solver)), INTERVAL_NS)
     error = off(told, wall(solver, INTERVAL_S))
     # Where it was out of view as well: the rest was wrong by as much. Motion with a wrong depth leads hardly astray.
     np.testing.assert_allclose(error / wrong, 0.32, atol=0.06)
@@ -99,7 +99,7 @@ def test_what_was_wrong_before_is_taken_from_where_it_was():
     flat = np.full(GRID, 0.5)
     then = flat * np.where(solver.x.reshape(GRID) > 0, np.exp(0.4), 1)
     turned = replace(before(solver, then), velocity=replace(still, twist=turn))
-    middle = off(with_depth_before(predicted(flat), solver, turned, INTERVAL_S), flat)[14]
+    middle = off(with_depth_before(predicted(flat), solver, turned, INTERVAL_NS), flat)[14]
     assert middle[12] < 0.1 < 0.2 < middle[17]
 
 
@@ -107,18 +107,20 @@ def test_another_surface_is_believed_at_once():
     solver = solver_of(WIDE)
     for wrong in (1.6, -2.5):
         now = predicted(wall(solver, INTERVAL_S) * np.exp(wrong))
-        told = with_depth_before(now, solver, before(solver, wall(solver)), INTERVAL_S)
+        told = with_depth_before(now, solver, before(solver, wall(solver)), INTERVAL_NS)
         np.testing.assert_allclose(told.inverse_depth, now.inverse_depth, rtol=0.02)
 
 
 def test_of_either_sign_the_mean_is_expected():
     solver = solver_of(WIDE)
     now = predicted(wall(solver))
-    expected = with_depth_before(now, solver, replace(seen := before(solver, wall(solver), 0.75)), INTERVAL_S)
+    expected = with_depth_before(
+        now, solver, replace(seen := before(solver, wall(solver), 0.75)), INTERVAL_NS
+    )
     halved = replace(seen.velocity, twist=0.5 * TWIST, probability=1.0)
-    told = with_depth_before(now, solver, replace(seen, velocity=halved), INTERVAL_S)
+    told = with_depth_before(now, solver, replace(seen, velocity=halved), INTERVAL_NS)
     np.testing.assert_array_equal(told.inverse_depth, expected.inverse_depth)
-    unknown = with_depth_before(now, solver, before(solver, wall(solver), 0.5), INTERVAL_S)
+    unknown = with_depth_before(now, solver, before(solver, wall(solver), 0.5), INTERVAL_NS)
     np.testing.assert_allclose(unknown.inverse_depth, now.inverse_depth, rtol=1e-5)
 
 
@@ -127,10 +129,10 @@ def test_a_view_that_shows_nothing_of_what_was_seen_is_left_alone():
     seen = before(solver, wall(solver))
     turned = replace(seen.velocity, twist=np.array([0, 20.0, 0, 0, 0, 0]))
     now = predicted(wall(solver) * 1.3)
-    assert with_depth_before(now, solver, replace(seen, velocity=turned), INTERVAL_S) is now
+    assert with_depth_before(now, solver, replace(seen, velocity=turned), INTERVAL_NS) is now
     # As where all that is seen now was behind the camera.
     backwards = replace(seen.velocity, twist=np.array([0, 0, 0, 0, 0, -100.0]))
-    assert with_depth_before(now, solver, replace(seen, velocity=backwards), INTERVAL_S) is now
+    assert with_depth_before(now, solver, replace(seen, velocity=backwards), INTERVAL_NS) is now
 
 
 def test_what_the_camera_does_not_see_is_not_remembered():
