@@ -6,7 +6,7 @@ velocity is that of the frame still: it may differ from the mean velocity on the
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,13 +27,15 @@ _FOUND_LOG_ODDS, _NOT_FOUND_LOG_ODDS = 3.0, 4.0
 @dataclass(frozen=True)
 class SignedEstimate:
     """A velocity with its sign: twist [6], covariance [6, 6] given the sign, probability of that, and overlap, the share of the
-    points that a neighbouring frame shows too; 0 where none added anything. way: from the frame before, where it was found."""
+    points that a neighbouring frame shows too; 0 where none added anything. Where the frame before was found, the way from it,
+    and by how much in ln things were nearer, at the places of solve/depth_field.py."""
 
     twist: Array
     covariance: Array
     probability: float
     overlap: float = 0.0
     way: Way | None = None
+    nearer: Array | None = None
 
 
 def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
@@ -89,14 +91,13 @@ def with_neighbours(
         probability = _surely_forward(twist, covariance)
     else:
         probability = _surer(decision.probability, expected is signed)
-    ways = [
-        way_here(expected, blur + _change(r.interval_s, options.direction), r, current.stamp_ns)
-        for r in found
-        if r.interval_s < 0
-    ]
-    return SignedEstimate(
-        twist, covariance, probability, max(r.overlap for r in found), ways[0] if ways else None
-    )
+    estimate = SignedEstimate(twist, covariance, probability, max(r.overlap for r in found))
+    for registration in found:
+        if registration.interval_s < 0:
+            known = blur + _change(registration.interval_s, options.direction)
+            way = way_here(expected, known, registration, current.stamp_ns)
+            return replace(estimate, way=way, nearer=registration.nearer)
+    return estimate
 
 
 def _ways(

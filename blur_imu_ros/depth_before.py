@@ -9,6 +9,7 @@ from .direction import SignedVelocity
 from .network import Prediction
 from .rigid_motion import displacement
 from .solve.camera_solver import CameraSolver
+from .solve.depth_field import field_of
 from .solve.robust import median, tukey_weight
 
 # How far what was known before is believed, by validation; and the difference, in ln, from which it was another surface.
@@ -27,10 +28,16 @@ class DepthBefore:
     velocity: SignedVelocity
 
 
-def remembered(prediction: Prediction, solver: CameraSolver, velocity: SignedVelocity) -> DepthBefore:
-    """What is to be known of this frame's depth when the next one comes."""
-    seen = solver.seen.reshape(prediction.inverse_depth.shape)
-    return DepthBefore(np.where(seen, np.log(prediction.inverse_depth), np.float32(np.nan)), velocity)
+def remembered(
+    prediction: Prediction, solver: CameraSolver, velocity: SignedVelocity, nearer: np.ndarray | None
+) -> DepthBefore:
+    """What is to be known of this frame's depth when the next one comes; nearer: what the way to it told beside the prediction
+    (solve/depth_field.py), None for nothing."""
+    grid = prediction.inverse_depth.shape
+    depth = np.log(prediction.inverse_depth)
+    if nearer is not None:
+        depth += (nearer @ field_of(solver.x, solver.y)).reshape(grid)
+    return DepthBefore(np.where(solver.seen.reshape(grid), depth, np.float32(np.nan)), velocity)
 
 
 def with_depth_before(

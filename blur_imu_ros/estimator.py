@@ -136,7 +136,7 @@ class BlurImuEstimator:
         self._signed = SignedVelocity(
             signed.twist, signed.covariance, signed.probability, frame.stamp_ns, signed.way
         )
-        self._depth = remembered(prediction, solver, self._signed)
+        self._depth = remembered(prediction, solver, self._signed, signed.nearer)
         return estimate
 
     @property

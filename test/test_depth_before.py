@@ -14,6 +14,7 @@ from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve.camera_solver import CameraSolver
+from blur_imu_ros.solve.depth_field import field_of
 
 INTERVAL_S, INTERVAL_NS, TWIST = 0.05, 50_000_000, np.array([0.3, -1.0, 0.5, 0.8, -0.4, 1.2])
 GRID = (28, 40)
@@ -59,7 +60,7 @@ def wall(solver: CameraSolver, interval_s: float = 0.0) -> np.ndarray:
 
 def before(solver: CameraSolver, inverse_depth: np.ndarray, probability: float = 1.0) -> DepthBefore:
     velocity = SignedVelocity(TWIST, np.eye(6), probability, 0)
-    return remembered(predicted(inverse_depth), solver, velocity)
+    return remembered(predicted(inverse_depth), solver, velocity, None)
 
 
 def off(prediction: Prediction, truth: np.ndarray) -> np.ndarray:
@@ -135,13 +136,21 @@ def test_a_view_that_shows_nothing_of_what_was_seen_is_left_alone():
     assert with_depth_before(now, solver, replace(seen, velocity=backwards), INTERVAL_NS) is now
 
 
+def test_what_the_way_told_of_depth_is_remembered():
+    solver, nearer = solver_of(WIDE), np.linspace(-0.3, 0.4, 9)
+    velocity = SignedVelocity(TWIST, np.eye(6), 1.0, 0)
+    kept = remembered(predicted(wall(solver)), solver, velocity, nearer).log_inverse_depth
+    expected = np.log(wall(solver)) + (nearer @ field_of(solver.x, solver.y)).reshape(GRID)
+    np.testing.assert_allclose(kept, expected, atol=1e-5)
+
+
 def test_what_the_camera_does_not_see_is_not_remembered():
     portrait = CameraModel.pinhole(200, 448, 500.0)
     solver = solver_of(portrait)
     unseen = ~solver.seen.reshape(GRID)
     assert 0.02 < unseen.mean() < 0.5
     kept = remembered(
-        predicted(wall(solver)), solver, SignedVelocity(TWIST, np.eye(6), 1.0, 0)
+        predicted(wall(solver)), solver, SignedVelocity(TWIST, np.eye(6), 1.0, 0), None
     ).log_inverse_depth
     assert kept.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(kept), unseen)

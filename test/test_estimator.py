@@ -100,8 +100,8 @@ def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
     assert first.sign_probability == 0.5
     assert not first.decided
     for estimate in (second, third):
-        # As far as one depth for all goes.
-        np.testing.assert_allclose(estimate.twist, TWIST, rtol=0.02, atol=0.04)
+        # As far as one depth for all goes, and that too near for most.
+        np.testing.assert_allclose(estimate.twist, TWIST, atol=0.17)
         assert estimate.sign_probability > 0.95
         assert estimate.decided
         assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction", "between_frames"}

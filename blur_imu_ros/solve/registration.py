@@ -2,10 +2,11 @@
 
 Gauss-Newton on contrast, coarse before fine, from what the blur tells and never far from it (Lucas & Kanade 1981; Baker &
 Matthews 2004). The more a wrong depth would change what is seen at a point, the less the point says. A rolling shutter shows
-every row at another moment: how a turn that changes meanwhile bends the picture is solved along.
+every row at another moment: how a turn that changes meanwhile bends the picture is solved along, and so is how the depth is wrong
+over the view.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..contrast_view import COARSE, LEVELS, ContrastView
 from ..direction import Geometry
 from ..motion_field import Array, interaction_rows
 from ..rigid_motion import projected
+from .depth_field import FIELD_SIGMA, FIELD_SIZE, field_of
 from .robust import median, tukey_weight
 
 # Less of a view that is found again says nothing.
@@ -33,6 +35,8 @@ _INDEPENDENT, _SHARED_VARIANCE = 67.0, 2.5
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
+# Nothing is taken for so many times nearer or farther than was said, in ln.
+_NEARER = 1.0
 # In 1/m: what a network takes for nearer would outweigh all else, and leave matrices that cannot be inverted.
 _NEAREST = 20.0
 # What the rounding of grey levels does to the contrast, squared: a picture shown twice is not known to be the same any better.
@@ -49,7 +53,8 @@ class Registration:
 
     information: [6, 6] of a least-squares fit; weighted: [6] that times the likeliest twist; interval_s: from the frame to its
     neighbour, negative where that was before; overlap: share of the points that the neighbour shows; variance: of `weighted`,
-    in units of the information.
+    in units of the information; nearer: by how much in ln things were found to be nearer than was said, at the places of
+    depth_field.py.
     """
 
     information: Array
@@ -57,6 +62,7 @@ class Registration:
     interval_s: float
     overlap: float
     variance: float = _SHARED_VARIANCE
+    nearer: Array = field(default_factory=lambda: np.zeros(FIELD_SIZE))
 
 
 def register(
@@ -80,7 +86,7 @@ def register(
 
 
 class _Search:
-    """One search; the motion [9] is the twist and the turn's change from the middle row to the last."""
+    """One search; the motion [18] is the twist, the turn's change from the middle row to the last, and how far depth is off."""
 
     def __init__(
         self,
@@ -95,10 +101,12 @@ class _Search:
         self._interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
         at = geometry.thinned(_MAXIMUM_POINTS)
         self._at = at = replace(at, inverse_depth=np.minimum(at.inverse_depth, _NEAREST))
-        self._expected, self._motion = (np.concatenate([mean, np.zeros(3)]) for mean in (twist, start))
-        self._prior = np.zeros((9, 9))
+        size = 9 + FIELD_SIZE
+        self._expected, self._motion = (np.pad(mean, (0, size - 6)) for mean in (twist, start))
+        self._prior = np.diag(np.repeat([0.0, _BEND_RAD_S**-2, FIELD_SIGMA**-2], [6, 3, FIELD_SIZE]))
         self._prior[:6, :6] = np.linalg.inv(covariance)
-        self._prior[6:, 6:] = np.eye(3) / _BEND_RAD_S**2
+        self._field = field_of(at.x, at.y)
+        self._change = np.empty((size, at.x.size))
         rows = interaction_rows(at.x, at.y, at.focal_px, at.inverse_depth)
         self._here = np.stack([at.x, at.y])[:, None]
         self._rays = np.stack([at.x, at.y, np.full_like(at.x, at.focal_px)]) / at.focal_px
@@ -120,10 +128,9 @@ class _Search:
             self._overlap = np.count_nonzero(seen) / seen.size
             if self._overlap < _MINIMUM_OVERLAP:
                 return False
-            across, down = 0.5 * np.where(seen, here[1:] + there[1:], 0)
             residual = np.where(seen, residual, 0)
-            change = across * self._across + down * self._down
-            trusted, variance = self._trusted(residual, seen, change)
+            change = self._changes(*(0.5 * np.where(seen, here[1:] + there[1:], 0)))
+            trusted, variance = self._trusted(residual, seen, self._by_depth)
             weighted = change * (_INDEPENDENT / seen.size * trusted / variance)
             self._information = weighted @ change.T
             gradient = weighted @ residual + self._prior @ (self._motion - self._expected)
@@ -135,30 +142,44 @@ class _Search:
         return True
 
     def result(self) -> Registration | None:
-        """What the frames say, the bend left open within its prior."""
-        off = self._motion - self._expected
-        believed = _believed(*self._found)
-        if believed == 0 or off @ self._prior @ off > _FARTHEST:
-            return None
+        """What the frames say, the bend and the error of depth left open within their priors."""
         information, prior = self._information, self._prior
+        off = (self._motion - self._expected)[:9]
+        believed = _believed(*self._found)
+        if believed == 0 or off @ prior[:9, :9] @ off > _FARTHEST:
+            return None
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
         alone = information[:6, :6] - shared @ information[6:, :6]
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
         twist, expected = self._motion[:6], self._expected[:6]
         weighted = alone @ twist + prior[:6, :6] @ (twist - expected)
-        return Registration(believed * alone, believed * weighted, self._interval_s, self._overlap)
+        nearer = believed * self._motion[9:]
+        return Registration(
+            believed * alone, believed * weighted, self._interval_s, self._overlap, nearer=nearer
+        )
 
     def _places(self) -> Array:
         """Where the neighbour shows the points, [2, 1, N] px from the principal point."""
-        at, twist, bend = self._at, self._motion[:6], self._motion[6:]
-        places = projected(self._rays, at.focal_px, at.inverse_depth, twist, self._interval_s)
+        at, twist, bend = self._at, self._motion[:6], self._motion[6:9]
+        self._nearer = np.exp(np.clip(self._motion[9:] @ self._field, -_NEARER, _NEARER))
+        inverse_depth = at.inverse_depth * self._nearer
+        places = projected(self._rays, at.focal_px, inverse_depth, twist, self._interval_s)
         places[0] += bend @ self._across[6:]
         places[1] += bend @ self._down[6:]
         return places[:, None]
 
-    def _trusted(self, residual: Array, seen: Array, change: Array) -> tuple[Array, Array]:
+    def _changes(self, across: Array, down: Array) -> Array:
+        """How the contrast [N] at the points changes with the motion [18, N], by its slopes [N] there."""
+        change = self._change
+        np.add(across * self._across, down * self._down, out=change[:9])
+        change[3:6] *= self._nearer
+        self._by_depth = self._motion[3:6] @ change[3:6]
+        np.multiply(self._field, self._by_depth, out=change[9:])
+        return change
+
+    def _trusted(self, residual: Array, seen: Array, by_depth: Array) -> tuple[Array, Array]:
         """Trust [N] in each point by how far its residual is from what noise and a wrong depth explain, and that variance [N]."""
-        by_depth = (self._motion[3:6] @ change[3:6]) * self._depth_sigma
+        by_depth = by_depth * self._depth_sigma
         noise = float(median(np.abs(residual[seen]))[0]) / _NORMAL_MEDIAN
         variance = noise * noise + by_depth * by_depth + _ROUNDING
         return tukey_weight(residual * residual, variance, _TUKEY), variance
