@@ -13,7 +13,7 @@ from .solve.depth_field import field_of
 from .solve.robust import median, tukey_weight
 
 # How far what was known before is believed, by validation; and the difference, in ln, from which it was another surface.
-_KEPT, _ANOTHER = 0.7, 1.5
+_KEPT, _ANOTHER = 0.8, 1.5
 # Less of a view that was seen before says nothing.
 _LEAST_OVERLAP = 0.15
 _NEAREST = 0.05

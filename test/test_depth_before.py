@@ -75,7 +75,7 @@ def test_what_was_seen_right_before_mends_most_of_an_error(camera: CameraModel, 
     told = with_depth_before(now, solver, before(solver, wall(solver)), INTERVAL_NS)
     error = off(told, wall(solver, INTERVAL_S))
     # Where it was out of view as well: the rest was wrong by as much. Motion with a wrong depth leads hardly astray.
-    np.testing.assert_allclose(error / wrong, 0.32, atol=0.06)
+    np.testing.assert_allclose(error / wrong, 0.24, atol=0.06)
     # A share of the depth as before.
     np.testing.assert_allclose(told.inverse_depth_log_sigma, np.log(0.2 * told.inverse_depth), atol=1e-5)
     np.testing.assert_array_equal(told.flow, now.flow)
@@ -94,7 +94,7 @@ def test_what_was_wrong_before_is_taken_from_where_it_was():
     )
     error = off(told, wall(solver))
     np.testing.assert_allclose(error[:, :20], 0, atol=0.01)
-    np.testing.assert_allclose(error[1:-1, 20:-1], 0.7 * 0.4, rtol=0.2)
+    np.testing.assert_allclose(error[1:-1, 20:-1], 0.8 * 0.4, rtol=0.2)
     # A camera that turns by five cells to the right sees it five cells farther left.
     turn = np.array([0, 5 * 16 / 500 / INTERVAL_S, 0, 0, 0, 0])
     flat = np.full(GRID, 0.5)

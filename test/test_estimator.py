@@ -313,7 +313,7 @@ def test_bad_input_is_named_and_leaves_the_history_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("between_frames", "gap", "reset", "kept"),
-    [(True, 1, False, 0.68), (False, 1, False, 0), (True, 10, False, 0), (True, 1, True, 0)],
+    [(True, 1, False, 0.765), (False, 1, False, 0), (True, 10, False, 0), (True, 1, True, 0)],
 )
 def test_depth_is_drawn_towards_that_of_the_frame_before(
     between_frames: bool, gap: int, reset: bool, kept: float
