@@ -28,16 +28,10 @@ class DepthBefore:
     velocity: SignedVelocity
 
 
-def remembered(
-    prediction: Prediction, solver: CameraSolver, velocity: SignedVelocity, nearer: np.ndarray | None
-) -> DepthBefore:
-    """What is to be known of this frame's depth when the next one comes; nearer: what the way to it told beside the prediction
-    (solve/depth_field.py), None for nothing."""
-    grid = prediction.inverse_depth.shape
-    depth = np.log(prediction.inverse_depth)
-    if nearer is not None:
-        depth += (nearer @ field_of(solver.x, solver.y)).reshape(grid)
-    return DepthBefore(np.where(solver.seen.reshape(grid), depth, np.float32(np.nan)), velocity)
+def remembered(prediction: Prediction, solver: CameraSolver, velocity: SignedVelocity) -> DepthBefore:
+    """What is to be known of this frame's depth when the next one comes."""
+    seen = solver.seen.reshape(prediction.inverse_depth.shape)
+    return DepthBefore(np.where(seen, np.log(prediction.inverse_depth), np.float32(np.nan)), velocity)
 
 
 def with_depth_before(
@@ -69,7 +63,19 @@ def with_depth_before(
         return prediction
     difference = np.where(known, difference, median(difference[known])[0])
     trust = _KEPT * tukey_weight(difference * difference, np.ones(()), _ANOTHER)
-    change = (trust * difference).astype(np.float32)
+    return _nearer(prediction, trust * difference)
+
+
+def with_depth_between(prediction: Prediction, solver: CameraSolver, nearer: np.ndarray | None) -> Prediction:
+    """The prediction with what the way to its frame told of depth (solve/depth_field.py), None for nothing."""
+    if nearer is None:
+        return prediction
+    return _nearer(prediction, nearer @ field_of(solver.x, solver.y))
+
+
+def _nearer(prediction: Prediction, change: np.ndarray) -> Prediction:
+    """Everything nearer by so much in ln, and its sigma with it."""
+    change = change.reshape(prediction.inverse_depth.shape).astype(np.float32)
     return replace(
         prediction,
         inverse_depth=prediction.inverse_depth * np.exp(change),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .between_frames import SignedEstimate, counts, with_neighbours
 from .camera import CameraModel
 from .contrast_view import ContrastView
-from .depth_before import DepthBefore, remembered, with_depth_before
+from .depth_before import DepthBefore, remembered, with_depth_before, with_depth_between
 from .direction import DirectionDecision, Geometry, SignedVelocity, choose_direction
 from .errors import BlurImuError
 from .estimate import Estimate, Frame
@@ -63,7 +63,8 @@ class BlurImuEstimator:
     """Estimates velocity frame by frame, from the blur of each and the frame before.
 
     solver: what is worked out once for the camera seen last; last_canonical, last_prediction: the view of the last frame and
-    what the network read in it (its buffers, overwritten by the next). None before the first.
+    what the network read in it (its buffers, overwritten by the next), its depth with what the frames before told. None before
+    the first.
     """
 
     def __init__(self, network: Network, options: EstimatorOptions | None = None) -> None:
@@ -127,6 +128,7 @@ class BlurImuEstimator:
         clock.lap("between_frames")
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, signed, clock.laps_ms)
+        prediction = with_depth_between(prediction, solver, signed.nearer)
         self.last_canonical, self.last_prediction = canonical, prediction
         comparable = options.direction.comparable
         alone = earlier is None or not comparable((frame.stamp_ns - earlier.stamp_ns) * 1e-9)
@@ -136,7 +138,7 @@ class BlurImuEstimator:
         self._signed = SignedVelocity(
             signed.twist, signed.covariance, signed.probability, frame.stamp_ns, signed.way
         )
-        self._depth = remembered(prediction, solver, self._signed, signed.nearer)
+        self._depth = remembered(prediction, solver, self._signed)
         return estimate
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.depth_before import DepthBefore, remembered, with_depth_before
+from blur_imu_ros.depth_before import DepthBefore, remembered, with_depth_before, with_depth_between
 from blur_imu_ros.direction import SignedVelocity
 from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
 from blur_imu_ros.network import Prediction
@@ -60,7 +60,7 @@ def wall(solver: CameraSolver, interval_s: float = 0.0) -> np.ndarray:
 
 def before(solver: CameraSolver, inverse_depth: np.ndarray, probability: float = 1.0) -> DepthBefore:
     velocity = SignedVelocity(TWIST, np.eye(6), probability, 0)
-    return remembered(predicted(inverse_depth), solver, velocity, None)
+    return remembered(predicted(inverse_depth), solver, velocity)
 
 
 def off(prediction: Prediction, truth: np.ndarray) -> np.ndarray:
@@ -136,12 +136,13 @@ def test_a_view_that_shows_nothing_of_what_was_seen_is_left_alone():
     assert with_depth_before(now, solver, replace(seen, velocity=backwards), INTERVAL_NS) is now
 
 
-def test_what_the_way_told_of_depth_is_remembered():
-    solver, nearer = solver_of(WIDE), np.linspace(-0.3, 0.4, 9)
-    velocity = SignedVelocity(TWIST, np.eye(6), 1.0, 0)
-    kept = remembered(predicted(wall(solver)), solver, velocity, nearer).log_inverse_depth
-    expected = np.log(wall(solver)) + (nearer @ field_of(solver.x, solver.y)).reshape(GRID)
-    np.testing.assert_allclose(kept, expected, atol=1e-5)
+def test_what_the_way_told_of_depth_is_added():
+    solver, nearer, now = solver_of(WIDE), np.linspace(-0.3, 0.4, 9), predicted(np.full(GRID, 0.5))
+    told = with_depth_between(now, solver, nearer)
+    expected = (nearer @ field_of(solver.x, solver.y)).reshape(GRID)
+    np.testing.assert_allclose(off(told, now.inverse_depth), expected, atol=1e-5)
+    np.testing.assert_allclose(told.inverse_depth_log_sigma, np.log(0.2 * told.inverse_depth), atol=1e-5)
+    assert with_depth_between(now, solver, None) is now
 
 
 def test_what_the_camera_does_not_see_is_not_remembered():
@@ -150,7 +151,7 @@ def test_what_the_camera_does_not_see_is_not_remembered():
     unseen = ~solver.seen.reshape(GRID)
     assert 0.02 < unseen.mean() < 0.5
     kept = remembered(
-        predicted(wall(solver)), solver, SignedVelocity(TWIST, np.eye(6), 1.0, 0), None
+        predicted(wall(solver)), solver, SignedVelocity(TWIST, np.eye(6), 1.0, 0)
     ).log_inverse_depth
     assert kept.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(kept), unseen)

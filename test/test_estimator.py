@@ -101,7 +101,7 @@ def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
     assert not first.decided
     for estimate in (second, third):
         # As far as one depth for all goes, and that too near for most.
-        np.testing.assert_allclose(estimate.twist, TWIST, atol=0.17)
+        np.testing.assert_allclose(estimate.twist, TWIST, atol=0.2)
         assert estimate.sign_probability > 0.95
         assert estimate.decided
         assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction", "between_frames"}
