@@ -57,6 +57,16 @@ def test_a_checkpoint_that_reads_no_scenes_is_told_so(tmp_path: Path):
         run.start_from(run.checkpoint)
 
 
+def test_a_checkpoint_of_a_network_that_could_be_set_otherwise_is_told_so(tmp_path: Path):
+    run = Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"))
+    run.save()
+    older = torch.load(run.checkpoint)
+    older["network"]["shrink"] = 2
+    torch.save(older, run.checkpoint)
+    with pytest.raises(ConfigurationError, match="with shrink: give one of training/checkpoints"):
+        run.start_from(run.checkpoint)
+
+
 def test_it_begins_with_what_photographs_taught(tmp_path: Path):
     state = Run(tmp_path, TrainingConfig(), TINY, torch.device("cpu"))
     photographs = torch.load(Path(scene.find_spec(scene.PACKAGE).submodule_search_locations[0]) / scene.FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -42,9 +43,11 @@ def read_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict:
         raise ConfigurationError(f"checkpoint {path} is damaged or none of `python -m training`") from error
     if not isinstance(state, dict) or not {"network", "average"} <= state.keys():
         raise ConfigurationError(f"checkpoint {path} is none of `python -m training`; give RUN/last.pt")
-    if PREFIX + DEPTH_BIAS not in state["average"]:
+    unknown = state["network"].keys() - {field.name for field in fields(NetworkConfig)}
+    if unknown or PREFIX + DEPTH_BIAS not in state["average"]:
+        lack = f"with {', '.join(sorted(unknown))}" if unknown else "with no reader of scenes"
         raise ConfigurationError(
-            f"checkpoint {path} is of a network before 2026-11-30 with no reader of scenes: give one of training/checkpoints"
+            f"checkpoint {path} is of a network before 2026-11-30 {lack}: give one of training/checkpoints"
         )
     return state
 
