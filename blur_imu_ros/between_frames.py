@@ -40,9 +40,7 @@ class SignedEstimate:
 
 def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
     """Whether a neighbour is near enough in time, and not the same picture published twice."""
-    return options.comparable((neighbour.stamp_ns - current.stamp_ns) * 1e-9) and not neighbour.same_picture(
-        current
-    )
+    return options.comparable(_interval_s(current, neighbour)) and not neighbour.same_picture(current)
 
 
 def with_neighbours(

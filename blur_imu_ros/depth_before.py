@@ -7,7 +7,7 @@ import numpy as np
 
 from .direction import SignedVelocity
 from .network import Prediction
-from .rigid_motion import displacement
+from .rigid_motion import carried
 from .solve.camera_solver import CameraSolver
 from .solve.depth_field import field_of
 from .solve.robust import median, tukey_weight
@@ -16,7 +16,6 @@ from .solve.robust import median, tukey_weight
 _KEPT, _ANOTHER = 0.8, 1.5
 # Less of a view that was seen before says nothing.
 _LEAST_OVERLAP = 0.15
-_NEAREST = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,8 @@ def with_depth_before(
     velocity, grid = before.velocity, prediction.inverse_depth.shape
     # The mean of both signs.
     twist = (2 * velocity.probability - 1) * velocity.twist
-    rotation, translation = displacement(twist, (velocity.stamp_ns - stamp_ns) * 1e-9)
-    then = rotation @ solver.rays + np.outer(translation, solver.inverse_depth(prediction))
-    then[2, then[2] < _NEAREST] = np.nan
+    interval_s = (velocity.stamp_ns - stamp_ns) * 1e-9
+    then = carried(solver.rays, solver.inverse_depth(prediction).ravel(), twist, interval_s)
     places = then[:2] * (solver.view.focal_px / then[2]) - np.stack([solver.x[:1], solver.y[:1]])
     column, row = (places / (solver.x[1] - solver.x[0])).astype(np.float32).reshape(2, *grid)
     seen = cv2.remap(
@@ -66,11 +64,11 @@ def with_depth_before(
     return _nearer(prediction, trust * difference)
 
 
-def with_depth_between(prediction: Prediction, solver: CameraSolver, nearer: np.ndarray | None) -> Prediction:
+def with_depth_between(prediction: Prediction, nearer: np.ndarray | None) -> Prediction:
     """The prediction with what the way to its frame told of depth (solve/depth_field.py), None for nothing."""
     if nearer is None:
         return prediction
-    return _nearer(prediction, nearer @ field_of(solver.x, solver.y))
+    return _nearer(prediction, nearer @ field_of(*prediction.inverse_depth.shape))
 
 
 def _nearer(prediction: Prediction, change: np.ndarray) -> Prediction:

@@ -51,13 +51,18 @@ class Geometry:
     inverse_depth_sigma: Array
     focal_px: float
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+        columns = int(np.count_nonzero(self.y == self.y[0]))
+        return self.y.size // columns, columns
+
     def thinned(self, maximum: int) -> "Geometry":
         """Every so-manieth point across and down of a grid, so that about `maximum` are left."""
         step = int(np.ceil(np.sqrt(self.x.size / maximum)))
         if step == 1:
             return self
-        columns = np.count_nonzero(self.y == self.y[0])
-        kept = np.arange(self.x.size).reshape(-1, columns)[step // 2 :: step, step // 2 :: step].ravel()
+        kept = np.arange(self.x.size).reshape(self.shape)[step // 2 :: step, step // 2 :: step].ravel()
         depth, sigma = self.inverse_depth[kept], self.inverse_depth_sigma[kept]
         return Geometry(self.x[kept], self.y[kept], depth, sigma, self.focal_px)
 

@@ -128,7 +128,7 @@ class BlurImuEstimator:
         clock.lap("between_frames")
 
         estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, signed, clock.laps_ms)
-        prediction = with_depth_between(prediction, solver, signed.nearer)
+        prediction = with_depth_between(prediction, signed.nearer)
         self.last_canonical, self.last_prediction = canonical, prediction
         comparable = options.direction.comparable
         alone = earlier is None or not comparable((frame.stamp_ns - earlier.stamp_ns) * 1e-9)

@@ -56,14 +56,25 @@ def reproject(
 ) -> Array:
     """Pixels [2, N] from the principal point at which points x, y [N] of known inverse depth [N] (1/m) are seen
     `interval_s` later (earlier where negative); NaN where a point passes behind the camera."""
-    rays = np.stack([x / focal_px, y / focal_px, np.ones_like(x)])
-    return projected(rays, focal_px, inverse_depth, twist, interval_s)
+    return projected(rays_of(x, y, focal_px), focal_px, inverse_depth, twist, interval_s)
 
 
 def projected(rays: Array, focal_px: float, inverse_depth: Array, twist: Array, interval_s: float) -> Array:
     """The same of points on rays [3, N] whose last component is 1."""
+    moved = carried(rays, inverse_depth, twist, interval_s)
+    return np.asarray(moved[:2] * (focal_px / moved[2]))
+
+
+def rays_of(x: Array, y: Array, focal_px: float) -> Array:
+    """Directions [3, N], last component 1, in which pixels x, y [N] from the principal point are seen."""
+    return np.stack([x / focal_px, y / focal_px, np.ones_like(x)])
+
+
+def carried(rays: Array, inverse_depth: Array, twist: Array, interval_s: float) -> Array:
+    """Where points on rays [3, N] are `interval_s` later in the camera's coordinates [3, N], in units of their depth now; the
+    last component NaN where a point passes behind the camera."""
     rotation, translation = displacement(twist, interval_s)
     moved = rotation @ rays
     moved += translation[:, None] * inverse_depth
     moved[2, moved[2] <= 0.05] = np.nan
-    return np.asarray(moved[:2] * (focal_px / moved[2]))
+    return np.asarray(moved)

@@ -1,10 +1,10 @@
 """What a neighbouring frame adds to the velocity of a blur: the step told from the turn, as much as acceleration allows."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from model_specs import spec_of
 from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
 from two_frames import true_geometry, view
 
@@ -14,7 +14,7 @@ from blur_imu_ros.contrast_view import ContrastView
 from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity, Way
 from blur_imu_ros.estimate import Frame
 from blur_imu_ros.estimator import BlurImuEstimator
-from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
+from blur_imu_ros.model.spec import ModelSpec
 from blur_imu_ros.motion_field import double_angle, interaction_matrix
 from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
@@ -27,24 +27,7 @@ INTERVAL_S = INTERVAL_NS * 1e-9
 GEOMETRY = true_geometry()
 STILL = np.zeros(6)
 HERE, THERE = view(STILL, 0), view(TWIST, INTERVAL_NS)
-SPEC = ModelSpec(
-    name="none",
-    path=Path("none.onnx"),
-    sha256="",
-    width=WIDTH,
-    height=HEIGHT,
-    stride=4,
-    focal_px=FOCAL_PX,
-    representation=FlowRepresentation.DOUBLE_ANGLE,
-    independent_fraction=0.01,
-    covariance_scale=(1.0,) * 6,
-    depth_scale_sigma=0.0,
-    min_blur_px=0.5,
-    training_run="",
-    licence="",
-    has_depth_sigma=True,
-    notes=(),
-)
+SPEC = spec_of(WIDTH, HEIGHT, 4, FOCAL_PX)
 # A turn about y and a step along x that look alike at the depth of most of the view.
 ALIKE = np.array([0, 0.25, 0, -1.0, 0, 0])
 COVARIANCE = 0.05**2 * np.eye(6) + np.outer(ALIKE, ALIKE)

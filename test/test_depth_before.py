@@ -1,15 +1,14 @@
 """Depth as the frame before told it too: taken from where it was seen, as far as it is the same surface."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from model_specs import spec_of
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.depth_before import DepthBefore, remembered, with_depth_before, with_depth_between
 from blur_imu_ros.direction import SignedVelocity
-from blur_imu_ros.model.spec import FlowRepresentation, ModelSpec
 from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
@@ -18,24 +17,7 @@ from blur_imu_ros.solve.depth_field import field_of
 
 INTERVAL_S, INTERVAL_NS, TWIST = 0.05, 50_000_000, np.array([0.3, -1.0, 0.5, 0.8, -0.4, 1.2])
 GRID = (28, 40)
-SPEC = ModelSpec(
-    name="none",
-    path=Path("none.onnx"),
-    sha256="",
-    width=640,
-    height=448,
-    stride=16,
-    focal_px=500.0,
-    representation=FlowRepresentation.DOUBLE_ANGLE,
-    independent_fraction=0.01,
-    covariance_scale=(1.0,) * 6,
-    depth_scale_sigma=0.0,
-    min_blur_px=0.5,
-    training_run="",
-    licence="",
-    has_depth_sigma=True,
-    notes=(),
-)
+SPEC = spec_of(640, 448, 16, 500.0)
 WIDE = CameraModel.pinhole(640, 448, 500.0)
 # Half the field of view: the canonical view zooms in, and everything looks twice as near to the network.
 NARROW = CameraModel.pinhole(640, 448, 1000.0)
@@ -137,12 +119,12 @@ def test_a_view_that_shows_nothing_of_what_was_seen_is_left_alone():
 
 
 def test_what_the_way_told_of_depth_is_added():
-    solver, nearer, now = solver_of(WIDE), np.linspace(-0.3, 0.4, 9), predicted(np.full(GRID, 0.5))
-    told = with_depth_between(now, solver, nearer)
-    expected = (nearer @ field_of(solver.x, solver.y)).reshape(GRID)
+    nearer, now = np.linspace(-0.3, 0.4, 9), predicted(np.full(GRID, 0.5))
+    told = with_depth_between(now, nearer)
+    expected = (nearer @ field_of(*GRID)).reshape(GRID)
     np.testing.assert_allclose(off(told, now.inverse_depth), expected, atol=1e-5)
     np.testing.assert_allclose(told.inverse_depth_log_sigma, np.log(0.2 * told.inverse_depth), atol=1e-5)
-    assert with_depth_between(now, solver, None) is now
+    assert with_depth_between(now, None) is now
 
 
 def test_what_the_camera_does_not_see_is_not_remembered():

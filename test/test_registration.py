@@ -179,7 +179,7 @@ def test_a_depth_that_is_wrong_from_one_side_to_the_other_is_found_along(
     there, wrong = view(twist, neighbour * INTERVAL_NS), across * GEOMETRY.x + down * GEOMETRY.y
     geometry = replace(GEOMETRY, inverse_depth=GEOMETRY.inverse_depth * np.exp(wrong))
     found = registered(there, twist + 0.2, geometry=geometry)
-    nearer = found.nearer @ field_of(GEOMETRY.x, GEOMETRY.y)
+    nearer = found.nearer @ field_of(*GEOMETRY.shape)
     assert np.std(nearer + wrong) < 0.75 * np.std(wrong)
     monkeypatch.setattr(registration, "FIELD_SIGMA", 1e-3)
     taken_for_right = mean_twist(registered(there, twist + 0.2, geometry=geometry))
@@ -191,12 +191,12 @@ def test_a_depth_that_is_wrong_from_one_side_to_the_other_is_found_along(
 def test_where_the_depth_is_right_next_to_nothing_is_found_wrong(neighbour: int) -> None:
     twist = np.array([0.1, -0.2, 0.3, 1.5, -1.0, 0])
     right = registered(view(twist, neighbour * INTERVAL_NS), twist + 0.2)
-    assert np.std(right.nearer @ field_of(GEOMETRY.x, GEOMETRY.y)) < 0.06
+    assert np.std(right.nearer @ field_of(*GEOMETRY.shape)) < 0.06
 
 
 def test_the_error_of_depth_goes_evenly_from_place_to_place_and_is_none_in_the_mean() -> None:
-    x, y = (part.ravel() for part in np.meshgrid(np.linspace(-300, 300, 13), np.linspace(-200, 200, 9)))
-    shares = field_of(x, y)
+    x = np.tile(np.linspace(-300, 300, 13), 9)
+    shares = field_of(9, 13)
     assert shares.shape == (9, x.size)
     np.testing.assert_allclose(shares.mean(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(shares.sum(axis=0), 0, atol=1e-12)

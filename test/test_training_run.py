@@ -132,8 +132,7 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes | 
 
 def test_a_run_that_is_over_takes_no_further_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_samples(tmp_path / "samples/shard_0")
-    network = NetworkConfig()
-    state = Run(tmp_path / "run", TrainingConfig(), network, torch.device("cpu"), FOCAL_PX)
+    state = Run(tmp_path / "run", TrainingConfig(), NetworkConfig(), torch.device("cpu"), FOCAL_PX)
     state.step = 3
     state.save()
     before = state.checkpoint.read_bytes()

@@ -66,13 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     torch.backends.cudnn.benchmark = True
     samples = SampleConfig(*arguments.size, arguments.focal_px, everyday_share=arguments.everyday)
     config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)
-    state = Run(
-        arguments.run,
-        config,
-        NetworkConfig(),
-        device,
-        samples.canonical_px,
-    )
+    state = Run(arguments.run, config, NetworkConfig(), device, samples.canonical_px)
     if arguments.start_from:
         state.start_from(arguments.start_from)
     else:

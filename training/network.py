@@ -22,7 +22,7 @@ FLOW_SCALE_PX = 16.0
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on and how often it looks altogether."""
+    """Widths at strides 4, 8, 16, 32 and 64, residual blocks from stride 8 on, and how often it looks altogether."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 192)
     blocks: tuple[int, ...] = (2, 3, 4, 2)

@@ -52,13 +52,7 @@ def can_render() -> bool:
 @torch.no_grad()
 def loss(checkpoint: Path | None, samples: Path, with_velocity: bool) -> float:
     """The loss of stage 1, or 2, on some of the training samples, the same ones every time; None: before any training."""
-    state = Run(
-        samples.parent / "untrained",
-        TrainingConfig(),
-        NetworkConfig(),
-        compute_device(),
-        FOCAL_PX,
-    )
+    state = Run(samples.parent / "untrained", TrainingConfig(), NetworkConfig(), compute_device(), FOCAL_PX)
     if checkpoint:
         state.start_from(checkpoint)
     else:

@@ -12,6 +12,7 @@ from ..model.spec import ModelSpec
 from ..motion_field import Array, grid_points
 from ..network import Prediction
 from ..options import EstimatorOptions
+from ..rigid_motion import rays_of
 from ..velocity import Calibration, VelocitySolution, solve_velocity
 from .motion_points import MotionPoints, PointGeometry
 
@@ -38,7 +39,7 @@ class CameraSolver:
         self.view = CanonicalView(camera, spec.width, spec.height, spec.focal_px)
         self.contrast_views = ContrastViews(self.view.valid)
         self.x, self.y = grid_points(spec.width, spec.height, spec.stride)
-        self.rays = np.stack([self.x, self.y, np.full_like(self.x, self.view.focal_px)]) / self.view.focal_px
+        self.rays = rays_of(self.x, self.y, self.view.focal_px)
         self.seen = self.view.valid_on_grid(spec.stride).ravel()
         border_px = options.solver.border_px
         self._usable = (

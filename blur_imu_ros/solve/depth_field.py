@@ -1,5 +1,7 @@
 """How far depth is wrong, smoothly over the view: what two frames tell of it, beside the motion between them."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..motion_field import Array
@@ -9,15 +11,17 @@ _PLACES = 3
 FIELD_SIZE, FIELD_SIGMA = _PLACES**2, 0.25
 
 
-def field_of(x: Array, y: Array) -> Array:
-    """Share [FIELD_SIZE, N] that the error at each place has in that at each point x, y [N] of a grid: bilinear, less its mean
-    over the view, which two frames cannot tell from a longer way."""
-    down, across = (_hats(coordinate) for coordinate in (y, x))
-    shares = (down[:, None] * across).reshape(FIELD_SIZE, -1)
-    return np.asarray(shares - shares.mean(axis=1, keepdims=True))
+@lru_cache(maxsize=8)
+def field_of(rows: int, columns: int) -> Array:
+    """Share [FIELD_SIZE, rows * columns] that the error at each place has in that at each point of a grid, row by row: bilinear,
+    less its mean over the view, which two frames cannot tell from a longer way. Not to be written to."""
+    down, across = (_hats(count) for count in (rows, columns))
+    shares = (down[:, None, :, None] * across[:, None]).reshape(FIELD_SIZE, -1)
+    shares -= shares.mean(axis=1, keepdims=True)
+    shares.setflags(write=False)
+    return shares
 
 
-def _hats(coordinate: Array) -> Array:
-    first, last = coordinate.min(), coordinate.max()
-    place = (coordinate - first) * ((_PLACES - 1) / max(last - first, 1e-9))
+def _hats(count: int) -> Array:
+    place = np.linspace(0, _PLACES - 1, count)
     return np.maximum(1 - np.abs(place - np.arange(_PLACES)[:, None]), 0)

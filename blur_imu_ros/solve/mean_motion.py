@@ -42,8 +42,9 @@ def velocity(
         middle_s = (earlier.middle_ns - stamp_ns) * 1e-9
         mean, change = _mean(middle_s), np.diag((_UNSTEADY * acceleration * middle_s) ** 2)
         known = mean.T @ np.linalg.inv(earlier.covariance + change)
+        information = known @ mean
         weighted = weighted + known @ earlier.twist
-        total, variance = total + known @ mean, variance + known @ mean
+        total, variance = total + information, variance + information
     inverse = np.linalg.inv(total)
     return (inverse @ weighted)[:6], (inverse @ variance @ inverse)[:6, :6]
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..contrast_view import COARSE, LEVELS, ContrastView
 from ..direction import Geometry
 from ..motion_field import Array, interaction_rows
-from ..rigid_motion import projected
+from ..rigid_motion import projected, rays_of
 from .depth_field import FIELD_SIGMA, FIELD_SIZE, field_of
 from .robust import median, tukey_weight
 
@@ -105,11 +105,11 @@ class _Search:
         self._expected, self._motion = (np.pad(mean, (0, size - 6)) for mean in (twist, start))
         self._prior = np.diag(np.repeat([0.0, _BEND_RAD_S**-2, FIELD_SIGMA**-2], [6, 3, FIELD_SIZE]))
         self._prior[:6, :6] = np.linalg.inv(covariance)
-        self._field = field_of(at.x, at.y)
+        self._field = field_of(*at.shape)
         self._change = np.empty((size, at.x.size))
         rows = interaction_rows(at.x, at.y, at.focal_px, at.inverse_depth)
         self._here = np.stack([at.x, at.y])[:, None]
-        self._rays = np.stack([at.x, at.y, np.full_like(at.x, at.focal_px)]) / at.focal_px
+        self._rays = rays_of(at.x, at.y, at.focal_px)
         # The last row is half the view's height below the middle one.
         last_row = current.levels[COARSE].shape[0] * LEVELS[COARSE] / 2
         bend = rows[:, :3] * (at.y / last_row)
