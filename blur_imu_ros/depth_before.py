@@ -68,7 +68,7 @@ def with_depth_between(prediction: Prediction, nearer: np.ndarray | None) -> Pre
     """The prediction with what the way to its frame told of depth (solve/depth_field.py), None for nothing."""
     if nearer is None:
         return prediction
-    return _nearer(prediction, nearer @ field_of(*prediction.inverse_depth.shape))
+    return _nearer(prediction, field_of(*prediction.inverse_depth.shape).at_points(nearer))
 
 
 def _nearer(prediction: Prediction, change: np.ndarray) -> Prediction:

@@ -13,7 +13,7 @@ from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve.camera_solver import CameraSolver
-from blur_imu_ros.solve.depth_field import field_of
+from blur_imu_ros.solve.depth_field import FIELD_SIZE, field_of
 
 INTERVAL_S, INTERVAL_NS, TWIST = 0.05, 50_000_000, np.array([0.3, -1.0, 0.5, 0.8, -0.4, 1.2])
 GRID = (28, 40)
@@ -119,9 +119,9 @@ def test_a_view_that_shows_nothing_of_what_was_seen_is_left_alone():
 
 
 def test_what_the_way_told_of_depth_is_added():
-    nearer, now = np.linspace(-0.3, 0.4, 9), predicted(np.full(GRID, 0.5))
+    nearer, now = np.linspace(-0.3, 0.4, FIELD_SIZE), predicted(np.full(GRID, 0.5))
     told = with_depth_between(now, nearer)
-    expected = (nearer @ field_of(*GRID)).reshape(GRID)
+    expected = field_of(*GRID).at_points(nearer).reshape(GRID)
     np.testing.assert_allclose(off(told, now.inverse_depth), expected, atol=1e-5)
     np.testing.assert_allclose(told.inverse_depth_log_sigma, np.log(0.2 * told.inverse_depth), atol=1e-5)
     assert with_depth_between(now, None) is now

@@ -51,7 +51,7 @@ def test_velocity_and_covariance_by_hand(middle_s: float):
     for axis in range(6):
         rows = np.array([[1, 0], [0, 1], [1, -INTERVAL_S / 2], [1, middle_s]])
         told = np.array([BLUR[axis], 0, NOW[axis], BLUR[axis]])
-        change = (0.8 * ACCELERATION[axis] * middle_s) ** 2
+        change = (0.5 * ACCELERATION[axis] * middle_s) ** 2
         weight = 1 / np.array([SIGMA**2, ACCELERATION[axis] ** 2, 0.05**2, 0.02 + change])
         inverse = np.linalg.inv(rows.T @ (weight[:, None] * rows))
         assert twist[axis] == pytest.approx((inverse @ rows.T @ (weight * told))[0])

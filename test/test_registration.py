@@ -12,7 +12,7 @@ from blur_imu_ros.contrast_view import ContrastView
 from blur_imu_ros.motion_field import interaction_matrix, interaction_rows
 from blur_imu_ros.rigid_motion import displacement, reproject
 from blur_imu_ros.solve import registration
-from blur_imu_ros.solve.depth_field import field_of
+from blur_imu_ros.solve.depth_field import FIELD_PRECISION, FIELD_SIZE, field_of
 from blur_imu_ros.solve.registration import Registration, register
 
 INTERVAL_S = INTERVAL_NS * 1e-9
@@ -148,13 +148,13 @@ def test_of_a_step_less_is_known_where_the_depth_is_less_sure_and_of_a_turn_as_m
         found = registered(view(twist, INTERVAL_NS), twist, geometry=true_geometry(relative_sigma))
         return np.diag(found.information)
 
-    sure, unsure, lost = (known(TWIST, sigma) for sigma in (0.1, 0.5, 1.5))
+    sure, unsure, lost = (known(TWIST, sigma) for sigma in (0.25, 1.25, 3.75))
     assert np.all(unsure < 0.8 * sure)
     assert np.all(lost < 0.7 * unsure)
-    assert np.all(known(YAW, 1.5) > 0.75 * known(YAW, 0.1))
+    assert np.all(known(YAW, 3.75) > 0.75 * known(YAW, 0.25))
     # Nobody knows a depth better than to a tenth, and nothing is known worse than not at all.
     np.testing.assert_array_equal(known(TWIST, 0.01), sure)
-    np.testing.assert_array_equal(known(TWIST, 3.0), known(TWIST, 300.0))
+    np.testing.assert_array_equal(known(TWIST, 5.0), known(TWIST, 300.0))
 
 
 def test_points_of_a_wrong_depth_are_believed_less_where_that_is_said() -> None:
@@ -162,7 +162,7 @@ def test_points_of_a_wrong_depth_are_believed_less_where_that_is_said() -> None:
     near = GEOMETRY.inverse_depth > 0.3
     wrong = np.where(near, 0.5 * GEOMETRY.inverse_depth, GEOMETRY.inverse_depth)
     error = []
-    for relative_sigma in (0.1, 2.0):
+    for relative_sigma in (0.1, 5.0):
         sigma = GEOMETRY.inverse_depth * np.where(near, relative_sigma, 0.1)
         geometry = replace(GEOMETRY, inverse_depth=wrong, inverse_depth_sigma=sigma)
         found = mean_twist(registered(view(twist, INTERVAL_NS), twist, geometry=geometry))
@@ -179,31 +179,64 @@ def test_a_depth_that_is_wrong_from_one_side_to_the_other_is_found_along(
     there, wrong = view(twist, neighbour * INTERVAL_NS), across * GEOMETRY.x + down * GEOMETRY.y
     geometry = replace(GEOMETRY, inverse_depth=GEOMETRY.inverse_depth * np.exp(wrong))
     found = registered(there, twist + 0.2, geometry=geometry)
-    nearer = found.nearer @ field_of(*GEOMETRY.shape)
+    nearer = field_of(*GEOMETRY.shape).at_points(found.nearer)
     assert np.std(nearer + wrong) < 0.75 * np.std(wrong)
-    monkeypatch.setattr(registration, "FIELD_SIGMA", 1e-3)
+    monkeypatch.setattr(registration, "FIELD_PRECISION", 1e5 * FIELD_PRECISION)
     taken_for_right = mean_twist(registered(there, twist + 0.2, geometry=geometry))
     error, other = (np.linalg.norm(mean - twist) for mean in (mean_twist(found), taken_for_right))
-    assert error < max(0.85 * other, 0.1)
+    assert error < max(0.85 * other, 0.12)
 
 
 @pytest.mark.parametrize("neighbour", [-1, 1])
 def test_where_the_depth_is_right_next_to_nothing_is_found_wrong(neighbour: int) -> None:
     twist = np.array([0.1, -0.2, 0.3, 1.5, -1.0, 0])
     right = registered(view(twist, neighbour * INTERVAL_NS), twist + 0.2)
-    assert np.std(right.nearer @ field_of(*GEOMETRY.shape)) < 0.06
+    assert np.std(field_of(*GEOMETRY.shape).at_points(right.nearer)) < 0.06
+
+
+def shares_of(rows: int, columns: int) -> np.ndarray:
+    """Share [FIELD_SIZE, rows * columns] that the error at each place has in that at each point."""
+    return np.stack([field_of(rows, columns).at_points(one) for one in np.eye(FIELD_SIZE)])
 
 
 def test_the_error_of_depth_goes_evenly_from_place_to_place_and_is_none_in_the_mean() -> None:
     x = np.tile(np.linspace(-300, 300, 13), 9)
-    shares = field_of(9, 13)
-    assert shares.shape == (9, x.size)
+    shares = shares_of(9, 13)
     np.testing.assert_allclose(shares.mean(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(shares.sum(axis=0), 0, atol=1e-12)
     # Any error that is even from place to place but for its mean.
     even = np.where(x < 0, -x / 300, 0.5 * x / 300)
     found = np.linalg.lstsq(shares.T, even - even.mean(), rcond=None)[0] @ shares
     np.testing.assert_allclose(found, even - even.mean(), atol=1e-9)
+
+
+def test_sums_over_the_points_are_those_of_the_shares() -> None:
+    rng, field, shares = np.random.default_rng(3), field_of(8, 11), shares_of(8, 11)
+    values = rng.normal(size=(4, 88))
+    np.testing.assert_allclose(field.at_places(values), values @ shares.T, atol=1e-12)
+    np.testing.assert_allclose(field.at_places(values[0]), shares @ values[0], atol=1e-12)
+    np.testing.assert_allclose(field.squares(values[0]), (shares * values[0]) @ shares.T, atol=1e-12)
+    root = rng.normal(size=(FIELD_SIZE, FIELD_SIZE))
+    variance = np.sum((root.T @ shares) ** 2, axis=0)
+    assert field.mean_of(root @ root.T) == pytest.approx(variance.mean())
+
+
+def test_neighbouring_places_are_likely_wrong_alike() -> None:
+    covariance = np.linalg.inv(FIELD_PRECISION)
+    np.testing.assert_allclose(np.diag(covariance), covariance[0, 0])
+    # Across 7 places, seen from the first: less and less alike.
+    assert np.all(np.diff(covariance[0, :7]) < 0)
+    assert 0.4 < covariance[0, 1] / covariance[0, 0] < 0.7
+
+
+def test_a_step_found_along_with_depth_is_drawn_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    twist = np.array([0.1, -0.2, 0.3, 1.5, -1.0, 0])
+    there = view(twist, INTERVAL_NS)
+    monkeypatch.setattr(registration, "_TOO_LONG", 0.0)
+    freely = registered(there, twist)
+    monkeypatch.setattr(registration, "_TOO_LONG", 1.0)
+    drawn_back = registered(there, twist)
+    assert np.linalg.norm(mean_twist(drawn_back)[3:]) < 0.9 * np.linalg.norm(mean_twist(freely)[3:])
 
 
 def test_something_that_moves_by_itself_is_left_out() -> None:
@@ -218,14 +251,16 @@ def test_something_that_moves_by_itself_is_left_out() -> None:
 @pytest.mark.parametrize("axis", range(3))
 @pytest.mark.parametrize("twist", [STILL, YAW, TWIST])
 def test_a_turn_that_changes_from_row_to_row_is_not_taken_for_a_step(
-    twist: np.ndarray, axis: int, neighbour: int
+    twist: np.ndarray, axis: int, neighbour: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A step that depth may explain as well is another matter.
+    monkeypatch.setattr(registration, "FIELD_PRECISION", 1e3 * FIELD_PRECISION)
     bend = np.zeros(3)
     bend[axis] = 0.2 * neighbour * INTERVAL_S
     there = turned_row_by_row(photograph(*displacement(twist, neighbour * INTERVAL_S)), bend)
     error = mean_twist(registered(view_of(there, neighbour * INTERVAL_NS), twist)) - twist
     np.testing.assert_allclose(error[:3], 0, atol=0.05)
-    np.testing.assert_allclose(error[3:], 0, atol=0.13)
+    np.testing.assert_allclose(error[3:], 0, atol=0.1)
 
 
 def test_what_is_known_beforehand_holds() -> None:

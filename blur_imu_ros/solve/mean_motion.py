@@ -11,7 +11,7 @@ from .registration import Registration
 
 # Acceleration differs from one way to the next by so much of what it may be. On validation less would be better still; the
 # motion there is smoother than that of a hand that shakes a camera.
-_UNSTEADY = 0.8
+_UNSTEADY = 0.5
 
 
 def velocity(

@@ -14,7 +14,7 @@ from ..contrast_view import COARSE, LEVELS, ContrastView
 from ..direction import Geometry
 from ..motion_field import Array, interaction_rows
 from ..rigid_motion import projected, rays_of
-from .depth_field import FIELD_SIGMA, FIELD_SIZE, field_of
+from .depth_field import FIELD_PRECISION, FIELD_SIZE, field_of
 from .robust import median, tukey_weight
 
 # Less of a view that is found again says nothing.
@@ -35,6 +35,10 @@ _INDEPENDENT, _SHARED_VARIANCE = 67.0, 2.5
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
+# So much of what a network says of its depth's sigma is each point's own; the rest they share, and the frames tell of it. What is
+# still open then makes a step too long, by so much of what it would were all noise each point's own. Found on validation, and so
+# that what real frames tell of a slow camera's steps stays as it was.
+_OWN_SIGMA, _TOO_LONG = 0.4, 0.04
 # Nothing is taken for so many times nearer or farther than was said, in ln.
 _NEARER = 1.0
 # In 1/m: what a network takes for nearer would outweigh all else, and leave matrices that cannot be inverted.
@@ -86,7 +90,8 @@ def register(
 
 
 class _Search:
-    """One search; the motion [18] is the twist, the turn's change from the middle row to the last, and how far depth is off."""
+    """One search: for the motion [9], which is the twist and the turn's change from the middle row to the last, and for the error
+    of depth [FIELD_SIZE]."""
 
     def __init__(
         self,
@@ -101,12 +106,10 @@ class _Search:
         self._interval_s = (neighbour.stamp_ns - current.stamp_ns) * 1e-9
         at = geometry.thinned(_MAXIMUM_POINTS)
         self._at = at = replace(at, inverse_depth=np.minimum(at.inverse_depth, _NEAREST))
-        size = 9 + FIELD_SIZE
-        self._expected, self._motion = (np.pad(mean, (0, size - 6)) for mean in (twist, start))
-        self._prior = np.diag(np.repeat([0.0, _BEND_RAD_S**-2, FIELD_SIGMA**-2], [6, 3, FIELD_SIZE]))
+        self._expected, self._motion = (np.pad(mean, (0, 3)) for mean in (twist, start))
+        self._prior = np.diag(np.repeat([0.0, _BEND_RAD_S**-2], [6, 3]))
         self._prior[:6, :6] = np.linalg.inv(covariance)
-        self._field = field_of(*at.shape)
-        self._change = np.empty((size, at.x.size))
+        self._field, self._depth_error = field_of(*at.shape), np.zeros(FIELD_SIZE)
         rows = interaction_rows(at.x, at.y, at.focal_px, at.inverse_depth)
         self._here = np.stack([at.x, at.y])[:, None]
         self._rays = rays_of(at.x, at.y, at.focal_px)
@@ -116,7 +119,7 @@ class _Search:
         # Displacement in the neighbour per unit of motion: across and down, [9, N] each.
         self._across, self._down = self._interval_s * np.concatenate([rows, bend], axis=1)
         relative = at.inverse_depth_sigma / np.maximum(at.inverse_depth, 1e-3)
-        self._depth_sigma = np.clip(relative, *_RELATIVE_DEPTH_SIGMA)
+        self._depth_sigma = np.clip(_OWN_SIGMA * relative, *_RELATIVE_DEPTH_SIGMA)
 
     def settle(self, level: int) -> bool:
         """Improve the motion on one level; False where too little of the view is found again."""
@@ -130,38 +133,32 @@ class _Search:
                 return False
             residual = np.where(seen, residual, 0)
             change = self._changes(*(0.5 * np.where(seen, here[1:] + there[1:], 0)))
-            trusted, variance = self._trusted(residual, seen, self._by_depth)
-            weighted = change * (_INDEPENDENT / seen.size * trusted / variance)
-            self._information = weighted @ change.T
-            gradient = weighted @ residual + self._prior @ (self._motion - self._expected)
-            step = np.linalg.solve(self._information + self._prior, gradient)
-            self._motion = self._motion - step
-            if step @ gradient < _SETTLED:
+            by_depth = self._motion[3:6] @ change[3:6]
+            trusted, variance = self._trusted(residual, seen, by_depth)
+            weight = _INDEPENDENT / seen.size * trusted / variance
+            if self._step(change, by_depth, residual, weight) < _SETTLED:
                 break
         self._found = here[0][seen], there[0][seen], trusted[seen]
         return True
 
     def result(self) -> Registration | None:
-        """What the frames say, the bend and the error of depth left open within their priors."""
+        """What the frames say, the bend left open within its prior."""
         information, prior = self._information, self._prior
-        off = (self._motion - self._expected)[:9]
+        off = self._motion - self._expected
         believed = _believed(*self._found)
-        if believed == 0 or off @ prior[:9, :9] @ off > _FARTHEST:
+        if believed == 0 or off @ prior @ off > _FARTHEST:
             return None
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
-        alone = information[:6, :6] - shared @ information[6:, :6]
+        alone = believed * (information[:6, :6] - shared @ information[6:, :6])
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
-        twist, expected = self._motion[:6], self._expected[:6]
-        weighted = alone @ twist + prior[:6, :6] @ (twist - expected)
-        nearer = believed * self._motion[9:]
-        return Registration(
-            believed * alone, believed * weighted, self._interval_s, self._overlap, nearer=nearer
-        )
+        weighted = alone @ self._motion[:6] + believed * prior[:6, :6] @ off[:6]
+        nearer = believed * self._depth_error
+        return Registration(alone, weighted, self._interval_s, self._overlap, nearer=nearer)
 
     def _places(self) -> Array:
         """Where the neighbour shows the points, [2, 1, N] px from the principal point."""
-        at, twist, bend = self._at, self._motion[:6], self._motion[6:9]
-        self._nearer = np.exp(np.clip(self._motion[9:] @ self._field, -_NEARER, _NEARER))
+        at, twist, bend = self._at, self._motion[:6], self._motion[6:]
+        self._nearer = np.exp(np.clip(self._field.at_points(self._depth_error), -_NEARER, _NEARER))
         inverse_depth = at.inverse_depth * self._nearer
         places = projected(self._rays, at.focal_px, inverse_depth, twist, self._interval_s)
         places[0] += bend @ self._across[6:]
@@ -169,12 +166,10 @@ class _Search:
         return places[:, None]
 
     def _changes(self, across: Array, down: Array) -> Array:
-        """How the contrast [N] at the points changes with the motion [18, N], by its slopes [N] there."""
-        change = self._change
-        np.add(across * self._across, down * self._down, out=change[:9])
+        """How the contrast [N] at the points changes with the motion [9, N], by its slopes [N] there."""
+        change = across * self._across
+        change += down * self._down
         change[3:6] *= self._nearer
-        self._by_depth = self._motion[3:6] @ change[3:6]
-        np.multiply(self._field, self._by_depth, out=change[9:])
         return change
 
     def _trusted(self, residual: Array, seen: Array, by_depth: Array) -> tuple[Array, Array]:
@@ -183,6 +178,29 @@ class _Search:
         noise = float(median(np.abs(residual[seen]))[0]) / _NORMAL_MEDIAN
         variance = noise * noise + by_depth * by_depth + _ROUNDING
         return tukey_weight(residual * residual, variance, _TUKEY), variance
+
+    def _step(self, change: Array, by_depth: Array, residual: Array, weight: Array) -> float:
+        """One step of Gauss-Newton; how far it went in standard deviations, squared.
+
+        change [9, N], by_depth [N]: of the contrast with the motion and with depth, in ln; residual, weight: [N].
+        """
+        field, weighted, depth_weighted = self._field, change * weight, by_depth * weight
+        both = field.at_places(weighted * by_depth)
+        # Covariance of the error of depth, were the motion known.
+        left = np.asarray(np.linalg.inv(field.squares(depth_weighted * by_depth) + FIELD_PRECISION))
+        information = weighted @ change.T
+        too_long = _TOO_LONG * field.mean_of(left) * information[3:6, 3:6]
+        information[3:6, 3:6] += too_long
+        gradient = weighted @ residual + self._prior @ (self._motion - self._expected)
+        gradient[3:6] += too_long @ self._motion[3:6]
+        depth_gradient = field.at_places(depth_weighted * residual) + FIELD_PRECISION @ self._depth_error
+        shared = both @ left
+        self._information = information - shared @ both.T
+        step = np.linalg.solve(self._information + self._prior, gradient - shared @ depth_gradient)
+        depth_step = left @ (depth_gradient - both.T @ step)
+        self._motion = self._motion - step
+        self._depth_error = self._depth_error - depth_step
+        return float(step @ gradient + depth_step @ depth_gradient)
 
 
 def _believed(here: Array, there: Array, trusted: Array) -> float:
