@@ -6,18 +6,19 @@ velocity is that of the frame still: it may differ from the mean velocity on the
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .contrast_view import ContrastView
-from .direction import DirectionDecision, DirectionOptions, Geometry, SignedVelocity, Way, probability_of
+from .direction import DirectionDecision, DirectionOptions, Geometry, SignedVelocity, probability_of
 from .model.spec import ModelSpec
 from .motion_field import Array
 from .options import EstimatorOptions
 from .solve.lever_arm import step_of_centre
 from .solve.mean_motion import velocity, way_here
 from .solve.registration import Registration, register
+from .solve.way import Way
 from .velocity import VelocitySolution
 
 # The right sign is found between frames in 99 of 100 of them, the wrong one in 5.
@@ -76,26 +77,20 @@ def with_neighbours(
             break
     else:
         return alone
-    twist, covariance = velocity(
-        expected,
-        blur,
-        found,
-        _acceleration(options.direction),
-        _way_before(previous, current, options.direction),
-        current.stamp_ns,
-    )
+    earlier, way = _way_before(previous, current, options.direction), None
+    before = next((one for one in found if one.interval_s < 0), None)
+    if before:
+        known = blur + _change(before.interval_s, options.direction)
+        way = way_here(expected, known, before, current.stamp_ns).after(earlier)
+    acceleration = _acceleration(options.direction)
+    twist, covariance = velocity(expected, blur, found, acceleration, earlier, way, current.stamp_ns)
     covariance = covariance + _depth_scale(twist, options, spec)
     if slow:
         probability = _surely_forward(twist, covariance)
     else:
         probability = _surer(decision.probability, expected is signed)
-    estimate = SignedEstimate(twist, covariance, probability, max(r.overlap for r in found))
-    for registration in found:
-        if registration.interval_s < 0:
-            known = blur + _change(registration.interval_s, options.direction)
-            way = way_here(expected, known, registration, current.stamp_ns)
-            return replace(estimate, way=way, nearer=registration.nearer)
-    return estimate
+    overlap = max(one.overlap for one in found)
+    return SignedEstimate(twist, covariance, probability, overlap, way, before.nearer if before else None)
 
 
 def _ways(

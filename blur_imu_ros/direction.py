@@ -13,6 +13,7 @@ import numpy as np
 from .contrast_view import COARSE, ContrastView
 from .motion_field import Array
 from .rigid_motion import reproject
+from .solve.way import Way
 
 # Fitted on real hand-held frames with velocities in error by 0 to 60 %: log-odds per unit of log error ratio.
 _EVIDENCE_PER_LOG_RATIO = 4.5
@@ -65,15 +66,6 @@ class Geometry:
         kept = np.arange(self.x.size).reshape(self.shape)[step // 2 :: step, step // 2 :: step].ravel()
         depth, sigma = self.inverse_depth[kept], self.inverse_depth_sigma[kept]
         return Geometry(self.x[kept], self.y[kept], depth, sigma, self.focal_px)
-
-
-@dataclass(frozen=True)
-class Way:
-    """The mean motion from one frame to the next: twist [6] with its covariance [6, 6]; middle_ns: the middle of that time."""
-
-    twist: Array
-    covariance: Array
-    middle_ns: int
 
 
 @dataclass(frozen=True)

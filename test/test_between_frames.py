@@ -11,7 +11,7 @@ from two_frames import true_geometry, view
 from blur_imu_ros import between_frames
 from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.contrast_view import ContrastView
-from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity, Way
+from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity
 from blur_imu_ros.estimate import Frame
 from blur_imu_ros.estimator import BlurImuEstimator
 from blur_imu_ros.model.spec import ModelSpec
@@ -21,6 +21,7 @@ from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.registration import Registration
+from blur_imu_ros.solve.way import Way
 from blur_imu_ros.velocity import SolverOptions, VelocitySolution
 
 INTERVAL_S = INTERVAL_NS * 1e-9

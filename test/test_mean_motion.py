@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from blur_imu_ros.direction import Way
 from blur_imu_ros.solve.mean_motion import velocity, way_here
 from blur_imu_ros.solve.registration import Registration
+from blur_imu_ros.solve.way import Way
 
 INTERVAL_S, STAMP_NS = 0.04, 10**18
 BLUR, SIGMA = np.array([1.0, -2.0, 0.5, 0.3, -0.2, 0.8]), 0.3
@@ -25,8 +25,10 @@ def ways(growth: np.ndarray) -> tuple[Registration, Way]:
     return last, Way(NOW - growth * 1.5 * INTERVAL_S, 1e-4 * np.eye(6), middle_ns)
 
 
-def solved(last: Registration, earlier: Way | None, sigma: float = SIGMA) -> tuple[np.ndarray, np.ndarray]:
-    return velocity(BLUR, sigma**2 * np.eye(6), [last], ACCELERATION, earlier, STAMP_NS)
+def solved(
+    last: Registration, earlier: Way | None, sigma: float = SIGMA, here: Way | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    return velocity(BLUR, sigma**2 * np.eye(6), [last], ACCELERATION, earlier, here, STAMP_NS)
 
 
 def test_a_second_way_tells_how_the_velocity_grows():
@@ -38,6 +40,14 @@ def test_a_second_way_tells_how_the_velocity_grows():
     # A steady camera is where it was, and its velocity the better known.
     last, earlier = ways(np.zeros(6))
     np.testing.assert_allclose(solved(last, earlier, 10.0)[0], NOW, atol=0.01)
+
+
+def test_growth_counts_as_far_as_it_went_on_so_before():
+    last, earlier = ways(GROWTH)
+    steady, shaken = (Way(NOW, np.eye(6), STAMP_NS, None, changed, 3000.0) for changed in (100.0, 9000.0))
+    (far, narrow), (near, wide) = (solved(last, earlier, 10.0, here) for here in (steady, shaken))
+    assert np.linalg.norm(far - NOW) < 0.5 * np.linalg.norm(near - NOW)
+    assert np.all(np.diag(narrow) < np.diag(wide))
 
 
 @pytest.mark.parametrize("middle_s", [-1.5 * INTERVAL_S, -0.2])

@@ -5,13 +5,9 @@ One way between frames does not tell how a camera speeds up or slows down. Two i
 
 import numpy as np
 
-from ..direction import Way
 from ..motion_field import Array
 from .registration import Registration
-
-# Acceleration differs from one way to the next by so much of what it may be. On validation less would be better still; the
-# motion there is smoother than that of a hand that shakes a camera.
-_UNSTEADY = 0.5
+from .way import Way
 
 
 def velocity(
@@ -20,12 +16,13 @@ def velocity(
     found: list[Registration],
     acceleration: Array,
     earlier: Way | None,
+    here: Way | None,
     stamp_ns: int,
 ) -> tuple[Array, Array]:
     """Velocity [6] at `stamp_ns` and its covariance, by least squares of it and its mean acceleration [6 + 6].
 
     twist, covariance: what the blur told; found: the ways to the neighbours; acceleration [6]: its standard deviation;
-    earlier: the way to the frame before.
+    earlier, here: the way to the frame before, and from it.
     """
     total = np.zeros((12, 12))
     total[:6, :6] = np.linalg.inv(covariance)
@@ -40,7 +37,8 @@ def velocity(
         variance = variance + len(found) * registration.variance * information
     if earlier is not None:
         middle_s = (earlier.middle_ns - stamp_ns) * 1e-9
-        mean, change = _mean(middle_s), np.diag((_UNSTEADY * acceleration * middle_s) ** 2)
+        change = np.diag(((here or earlier).unsteady * acceleration * middle_s) ** 2)
+        mean = _mean(middle_s)
         known = mean.T @ np.linalg.inv(earlier.covariance + change)
         information = known @ mean
         weighted = weighted + known @ earlier.twist
