@@ -6,7 +6,7 @@ velocity is that of the frame still: it may differ from the mean velocity on the
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from .velocity import VelocitySolution
 
 # The right sign is found between frames in 99 of 100 of them, the wrong one in 5.
 _FOUND_LOG_ODDS, _NOT_FOUND_LOG_ODDS = 3.0, 4.0
+# So many times more variance the blur is given, at most, where the frames show that something moves by itself.
+_DOUBTED = 4.0
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,18 @@ def with_neighbours(
     blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
         blur = blur + np.outer(signed, signed)
+    doubt = 1.0
     for expected, start in _ways(signed, blur, slow, previous):
-        found = _registered(current, near, geometry, expected, blur, start, options.direction)
+        tried = _registered(current, near, geometry, expected, blur, start, options.direction)
+        doubt = min([doubt, *(one.doubt for one in tried)]) if tried else 0.0
+        found = [one for one in tried if one.believed > 0]
         if found:
             break
-    else:
-        return alone
+    # Where the frames are not of one scene that moves as one, the blur is not of one either.
+    doubted = 1 + _DOUBTED * doubt
+    blur = doubted * blur
+    if not found:
+        return replace(alone, covariance=doubted * alone.covariance)
     earlier, way = _way_before(previous, current, options.direction), None
     before = next((one for one in found if one.interval_s < 0), None)
     if before:

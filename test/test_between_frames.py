@@ -88,7 +88,8 @@ def test_a_wrong_sign_is_put_right_where_only_the_other_is_found() -> None:
     certain = [combined(twist, there, covariance=sure, sign=s, probability=1.0).probability for s in (1, -1)]
     assert certain[0] == pytest.approx(1 / (1 + np.exp(-6)))
     elsewhere = view(np.array([0, 40.0, 0, 0, 0, 0]), INTERVAL_NS)
-    assert_same(combined(twist, elsewhere, covariance=sure), SignedEstimate(twist, sure, 0.9))
+    # A neighbour that shows quite another motion makes the blur's own answer doubtful.
+    assert_same(combined(twist, elsewhere, covariance=sure), SignedEstimate(twist, 5 * sure, 0.9))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -123,16 +123,25 @@ def test_what_the_camera_does_not_see_says_nothing() -> None:
 
 def test_a_neighbour_that_shows_something_else_or_nothing_says_nothing() -> None:
     elsewhere = view_of(texture(9, 320)[:HEIGHT], INTERVAL_NS)
-    assert register(HERE, elsewhere, GEOMETRY, TWIST, COVARIANCE) is None
+    other = registered(elsewhere, TWIST)
+    assert (other.believed, other.doubt) == (0, 1)
+    assert not other.information.any()
+    assert not other.weighted.any()
+    assert not other.nearer.any()
     blank = [view_of(np.full((HEIGHT, WIDTH), 90, np.uint8), stamp_ns) for stamp_ns in (0, INTERVAL_NS)]
-    assert register(*blank, GEOMETRY, TWIST, COVARIANCE) is None
+    nothing = register(*blank, GEOMETRY, TWIST, COVARIANCE)
+    assert nothing is not None
+    assert (nothing.believed, nothing.doubt) == (0, 0)
 
 
 def test_quite_another_motion_than_was_known_is_not_believed() -> None:
     found = [register(HERE, HERE_LATER, GEOMETRY, YAW, sigma**2 * np.eye(6)) for sigma in (0.2, 0.1)]
-    assert found[0] is not None
-    np.testing.assert_allclose(mean_twist(found[0]), 0, atol=0.05)
-    assert found[1] is None
+    near, far = found
+    assert near is not None
+    assert far is not None
+    np.testing.assert_allclose(mean_twist(near), 0, atol=0.05)
+    assert (near.believed, near.doubt) == (1, 0)
+    assert (far.believed, far.doubt) == (0, 1)
 
 
 def test_the_more_texture_the_more_it_says() -> None:

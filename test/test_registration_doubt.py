@@ -31,7 +31,9 @@ def informed(found: Registration | None) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_noise_says_nothing(seed: int) -> None:
     dark = np.random.default_rng(seed).normal(20, 8, (2, HEIGHT, WIDTH)).clip(0, 255).astype(np.uint8)
-    assert registered(*dark) is None
+    found = registered(*dark)
+    assert found is not None
+    assert found.believed == 0
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,6 +8,7 @@ over the view.
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from ..contrast_view import COARSE, LEVELS, ContrastView
@@ -46,9 +47,13 @@ _NEAREST = 20.0
 # What the rounding of grey levels does to the contrast, squared: a picture shown twice is not known to be the same any better.
 _ROUNDING = 1e-6
 # From nothing to all that the frames say is believed as their pictures, laid upon each other, correlate so much: those of noise
-# alone do not, nor 19 of 20 that were looked for from the wrong sign. And as so much of the points' weight is kept, 0.86 of it
-# where nothing moves but the camera.
-_ALIKE, _KEPT = (0.3, 0.6), (0.74, 0.8)
+# alone do not, nor 19 of 20 that were looked for from the wrong sign.
+_ALIKE = (0.3, 0.6)
+# And from all of it to nothing as so much of the textured view shows something else than the neighbour does: hardly any of it
+# where nothing moves but the camera. That is seen region by region (across, down), where so much of a region is shown, with so
+# much contrast, and where the two correlate less than so.
+_OTHER = (0.15, 0.3)
+_REGIONS, _SHOWN, _TEXTURE, _CORRELATED = (7, 5), 0.2, 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ class Registration:
     information: [6, 6] of a least-squares fit; weighted: [6] that times the likeliest twist; interval_s: from the frame to its
     neighbour, negative where that was before; overlap: share of the points that the neighbour shows; variance: of `weighted`,
     in units of the information; nearer: by how much in ln things were found to be nearer than was said, at the places of
-    depth_field.py.
+    depth_field.py; believed: how far they are of one scene that moves as one, 0 to 1, which is in all of that already; doubt:
+    how far they are not, as they show something that moves by itself, or quite another motion than was known.
     """
 
     information: Array
@@ -67,6 +73,8 @@ class Registration:
     overlap: float
     variance: float = _SHARED_VARIANCE
     nearer: Array = field(default_factory=lambda: np.zeros(FIELD_SIZE))
+    believed: float = 1.0
+    doubt: float = 0.0
 
 
 def register(
@@ -80,7 +88,7 @@ def register(
     """Find the mean motion between two frames, known beforehand to be about `twist` [6] with `covariance` [6, 6].
 
     start: [6] where the search begins, None for that twist. Returns None where the neighbour shows too little of what this frame
-    does, or what it shows there looks too different, or is there by quite another motion.
+    does; where it shows that too differently, or by quite another motion, nothing of the result is believed.
     """
     search = _Search(current, neighbour, geometry, twist, covariance, twist if start is None else start)
     for level in range(len(LEVELS)):
@@ -138,22 +146,23 @@ class _Search:
             weight = _INDEPENDENT / seen.size * trusted / variance
             if self._step(change, by_depth, residual, weight) < _SETTLED:
                 break
-        self._found = here[0][seen], there[0][seen], trusted[seen]
+        self._found = here[0], there[0], seen
         return True
 
-    def result(self) -> Registration | None:
+    def result(self) -> Registration:
         """What the frames say, the bend left open within its prior."""
         information, prior = self._information, self._prior
         off = self._motion - self._expected
-        believed = _believed(*self._found)
-        if believed == 0 or off @ prior @ off > _FARTHEST:
-            return None
+        doubt = 1.0 if off @ prior @ off > _FARTHEST else _doubt(*self._found, self._at.shape)
+        believed = (1 - doubt) * _alike(*self._found)
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
         alone = believed * (information[:6, :6] - shared @ information[6:, :6])
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
         weighted = alone @ self._motion[:6] + believed * prior[:6, :6] @ off[:6]
         nearer = believed * self._depth_error
-        return Registration(alone, weighted, self._interval_s, self._overlap, nearer=nearer)
+        return Registration(
+            alone, weighted, self._interval_s, self._overlap, nearer=nearer, believed=believed, doubt=doubt
+        )
 
     def _places(self) -> Array:
         """Where the neighbour shows the points, [2, 1, N] px from the principal point."""
@@ -203,8 +212,21 @@ class _Search:
         return float(step @ gradient + depth_step @ depth_gradient)
 
 
-def _believed(here: Array, there: Array, trusted: Array) -> float:
-    """How far contrasts here and there [N] are of one scene that moves as one, 0 to 1; trusted: [N] in each."""
+def _alike(here: Array, there: Array, seen: Array) -> float:
+    """How far contrasts here and there [N] are of one scene, 0 to 1; seen: [N] bool."""
+    here, there = here[seen], there[seen]
     here, there = here - here.mean(), there - there.mean()
     alike = float(here @ there) / max(float(np.sqrt((here @ here) * (there @ there))), _TINY)
-    return float(np.interp(alike, _ALIKE, (0, 1)) * np.interp(trusted.mean(), _KEPT, (0, 1)))
+    return float(np.interp(alike, _ALIKE, (0, 1)))
+
+
+def _doubt(here: Array, there: Array, seen: Array, grid: tuple[int, int]) -> float:
+    """How far they are not of one that moves as one, 0 to 1, on a grid row by row: by the share of the textured view that shows
+    one thing here and another there."""
+    here, there = np.where(seen, here, 0), np.where(seen, there, 0)
+    products = np.stack([here * there, (here * here + there * there) / 2, seen], axis=-1)
+    regions = cv2.resize(products.reshape(*grid, 3), _REGIONS, interpolation=cv2.INTER_AREA)
+    common, texture, shown = regions.reshape(-1, 3).T
+    shown = np.where((shown > _SHOWN) & (texture > _TEXTURE * shown), shown, 0)
+    other = shown[common < _CORRELATED * texture].sum() / max(shown.sum(), _TINY)
+    return float(np.interp(other, _OTHER, (0, 1)))
