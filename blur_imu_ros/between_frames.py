@@ -31,7 +31,7 @@ _DOUBTED = 4.0
 class SignedEstimate:
     """A velocity with its sign: twist [6], covariance [6, 6] given the sign, probability of that, and overlap, the share of the
     points that a neighbouring frame shows too; 0 where none added anything. Where the frame before was found, the way from it,
-    and by how much in ln things were nearer, at the places of solve/depth_field.py."""
+    and by how much in ln things were nearer, at the places of solve/depth_field.py; doubt: see Estimate."""
 
     twist: Array
     covariance: Array
@@ -39,6 +39,7 @@ class SignedEstimate:
     overlap: float = 0.0
     way: Way | None = None
     nearer: Array | None = None
+    doubt: float = 0.0
 
 
 def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
@@ -84,7 +85,7 @@ def with_neighbours(
     doubted = 1 + _DOUBTED * doubt
     blur = doubted * blur
     if not found:
-        return replace(alone, covariance=doubted * alone.covariance)
+        return replace(alone, covariance=doubted * alone.covariance, doubt=doubt)
     earlier, way = _way_before(previous, current, options.direction), None
     before = next((one for one in found if one.interval_s < 0), None)
     if before:
@@ -98,7 +99,8 @@ def with_neighbours(
     else:
         probability = _surer(decision.probability, expected is signed)
     overlap = max(one.overlap for one in found)
-    return SignedEstimate(twist, covariance, probability, overlap, way, before.nearer if before else None)
+    nearer = before.nearer if before else None
+    return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt)
 
 
 def _ways(

@@ -29,7 +29,8 @@ class Estimate:
     twist [6] (wx wy wz vx vy vz) rad/s and m/s; covariance [6, 6], symmetric positive definite, covering the doubt about
     the sign; sign_probability 0.5..1; blur_px: median flow over the exposure; overlap: share of the view that a neighbouring
     frame shows too, where that added to the estimate, else 0; points_used, residual_px, observability [6],
-    condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for.
+    condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for; doubt: 0 to 1,
+    how far this frame and its neighbour disagree, as where something moves by itself, for which the covariance is wider.
     """
 
     stamp_ns: int
@@ -45,3 +46,4 @@ class Estimate:
     exposure_s: float
     stages_ms: dict[str, float]
     decided: bool
+    doubt: float = 0.0

@@ -220,6 +220,7 @@ class BlurImuEstimator:
             exposure_s=exposure_s,
             stages_ms=stages_ms,
             decided=signed.probability >= self.options.min_sign_probability,
+            doubt=signed.doubt,
         )
 
 

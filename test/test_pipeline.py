@@ -42,7 +42,7 @@ class Estimator:
         self.begun.release()
         assert self.go.wait(PATIENCE_S)
         return SimpleNamespace(
-            stamp_ns=one.stamp_ns, condition=1.0, decided=False, sign_probability=0.6, overlap=0.4
+            stamp_ns=one.stamp_ns, condition=1.0, decided=False, sign_probability=0.6, overlap=0.4, doubt=0.2
         )
 
     def revised(self):
@@ -135,6 +135,7 @@ def test_an_answer_is_told_with_its_age_and_how_sure_it_is(build):
     assert 0 <= float(told["latency since stamp p50 [ms]"]) - 1e3 * AGE_S < 1e3 * PATIENCE_S
     assert (told["share of inflated outputs"], told["sign confidence, mean"]) == ("1.000", "0.600")
     assert told["share of outputs measured between frames"] == "1.000"
+    assert told["doubt, as something moves by itself, mean"] == "0.200"
     assert (told["exposure from"], told["exposure [ms]"], told["epochs"]) == (
         "parameter exposure_s",
         "10.000",

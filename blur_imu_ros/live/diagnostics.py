@@ -100,7 +100,7 @@ class Health:
         self._drops_since_answer: Counter[DropCause] = Counter()
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
         self._epochs: deque[float] = deque(maxlen=MANY_EPOCHS)
-        self._answers: deque[tuple[float, float, float, float, bool, bool]] = deque(maxlen=WINDOW)
+        self._answers: deque[tuple[float, float, float, float, bool, bool, float]] = deque(maxlen=WINDOW)
         self._error: tuple[float, str] | None = None
         self._logged: dict[str, float] = {}
 
@@ -118,14 +118,15 @@ class Health:
         sign_probability: float,
         inflated: bool,
         between_frames: bool,
+        doubt: float,
     ) -> None:
         """Count an answer: `arrival_s` monotonic, `age_s` from the image's stamp to now on the ROS clock; `between_frames`: a
-        neighbouring frame added to it."""
+        neighbouring frame added to it; `doubt`: see Estimate."""
         with self._lock:
             self._answered += 1
             self._drops_since_answer.clear()
             latency_s = now_s - arrival_s
-            self._answers.append((now_s, latency_s, age_s, sign_probability, inflated, between_frames))
+            self._answers.append((now_s, latency_s, age_s, sign_probability, inflated, between_frames, doubt))
 
     def dropped(self, cause: DropCause, now_s: float, text: str = "") -> bool:
         """Count a drop; return whether its text is worth a log line now."""
@@ -195,7 +196,7 @@ class Health:
         )
 
     def _values(self, now_s: float) -> tuple[tuple[str, str], ...]:
-        answers = np.array(list(self._answers), np.float64).reshape(-1, 6)
+        answers = np.array(list(self._answers), np.float64).reshape(-1, 7)
         values = [
             ("rate in [Hz]", _rate(list(self._arrivals), now_s)),
             ("rate out [Hz]", _rate(answers[:, 0].tolist(), now_s)),
@@ -208,6 +209,7 @@ class Health:
             values.append(("sign confidence, mean", f"{answers[:, 3].mean():.3f}"))
             values.append(("share of inflated outputs", f"{answers[:, 4].mean():.3f}"))
             values.append(("share of outputs measured between frames", f"{answers[:, 5].mean():.3f}"))
+            values.append(("doubt, as something moves by itself, mean", f"{answers[:, 6].mean():.3f}"))
         return (*self._counters(), *values)
 
 

@@ -91,6 +91,7 @@ class Pipeline:
             estimate.sign_probability,
             inflated=not estimate.decided,
             between_frames=estimate.overlap > 0,
+            doubt=estimate.doubt,
         )
         self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)
 
