@@ -42,4 +42,25 @@ def test_little_is_believed_where_much_of_the_view_moves_on_its_own(seed: int) -
     height, shift_px = 2 * HEIGHT // 5, 12
     moving = texture(seed, 2 * WIDTH)[:height]
     before[-height:], now[-height:] = moving[:, :WIDTH], moving[:, shift_px : shift_px + WIDTH]
-    assert informed(registered(before, now)) < 0.2 * informed(registered(scene(0), scene(INTERVAL_NS)))
+    doubted, sure = registered(before, now), registered(scene(0), scene(INTERVAL_NS))
+    assert informed(doubted) < 0.2 * informed(sure)
+    assert doubted is not None
+    assert sure is not None
+    assert doubted.doubt > 0.8
+    assert sure.doubt == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_less_moves_the_more_is_believed(seed: int) -> None:
+    told = []
+    for share in (0.0, 0.1, 0.2, 0.4):
+        before, now = scene(0), scene(INTERVAL_NS)
+        height = round(share * HEIGHT)
+        before[:height], now[:height] = texture(seed, 2 * WIDTH)[: 2 * height, :WIDTH].reshape(
+            2, height, WIDTH
+        )
+        told.append(registered(before, now))
+    doubts = [found.doubt for found in told if found]
+    assert doubts == sorted(doubts)
+    assert len(doubts) == 4
+    assert (doubts[0], doubts[1] < 0.3, doubts[-1]) == (0, True, 1)
