@@ -74,13 +74,9 @@ def with_neighbours(
     blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
         blur = blur + np.outer(signed, signed)
-    doubt = 1.0
-    for expected, start in _ways(signed, blur, slow, previous):
-        tried = _registered(current, near, geometry, expected, blur, start, options.direction)
-        doubt = min([doubt, *(one.doubt for one in tried)]) if tried else 0.0
-        found = [one for one in tried if one.believed > 0]
-        if found:
-            break
+    expected, found, doubt = _searched(
+        current, near, geometry, signed, blur, slow, previous, options.direction
+    )
     # Where the frames are not of one scene that moves as one, the blur is not of one either.
     doubted = 1 + _DOUBTED * doubt
     blur = doubted * blur
@@ -101,6 +97,28 @@ def with_neighbours(
     overlap = max(one.overlap for one in found)
     nearer = before.nearer if before else None
     return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt)
+
+
+def _searched(
+    current: ContrastView,
+    near: list[ContrastView],
+    geometry: Geometry,
+    signed: Array,
+    blur: Array,
+    slow: bool,
+    previous: SignedVelocity | None,
+    options: DirectionOptions,
+) -> tuple[Array, list[Registration], float]:
+    """The twist [6] that was expected where the ways to neighbours were found, those ways, none where nothing was found, and how
+    far all that was tried is to be doubted."""
+    doubts: list[float] = []
+    for expected, start in _ways(signed, blur, slow, previous):
+        tried = _registered(current, near, geometry, expected, blur, start, options)
+        doubts += [one.doubt for one in tried]
+        found = [one for one in tried if one.believed > 0]
+        if found:
+            break
+    return expected, found, min(doubts, default=0.0)
 
 
 def _ways(

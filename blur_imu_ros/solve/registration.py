@@ -8,13 +8,13 @@ over the view.
 
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 
 from ..contrast_view import COARSE, LEVELS, ContrastView
 from ..direction import Geometry
 from ..motion_field import Array, interaction_rows
 from ..rigid_motion import projected, rays_of
+from .agreement import agreement, disagreement
 from .depth_field import FIELD_PRECISION, FIELD_SIZE, field_of
 from .robust import median, tukey_weight
 
@@ -46,14 +46,6 @@ _NEARER = 1.0
 _NEAREST = 20.0
 # What the rounding of grey levels does to the contrast, squared: a picture shown twice is not known to be the same any better.
 _ROUNDING = 1e-6
-# From nothing to all that the frames say is believed as their pictures, laid upon each other, correlate so much: those of noise
-# alone do not, nor 19 of 20 that were looked for from the wrong sign.
-_ALIKE = (0.3, 0.6)
-# And from all of it to nothing as so much of the textured view shows something else than the neighbour does: hardly any of it
-# where nothing moves but the camera. That is seen region by region (across, down), where so much of a region is shown, with so
-# much contrast, and where the two correlate less than so.
-_OTHER = (0.15, 0.3)
-_REGIONS, _SHOWN, _TEXTURE, _CORRELATED = (7, 5), 0.2, 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -153,8 +145,8 @@ class _Search:
         """What the frames say, the bend left open within its prior."""
         information, prior = self._information, self._prior
         off = self._motion - self._expected
-        doubt = 1.0 if off @ prior @ off > _FARTHEST else _doubt(*self._found, self._at.shape)
-        believed = (1 - doubt) * _alike(*self._found)
+        doubt = 1.0 if off @ prior @ off > _FARTHEST else disagreement(*self._found, self._at.shape)
+        believed = (1 - doubt) * agreement(*self._found)
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
         alone = believed * (information[:6, :6] - shared @ information[6:, :6])
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
@@ -210,23 +202,3 @@ class _Search:
         self._motion = self._motion - step
         self._depth_error = self._depth_error - depth_step
         return float(step @ gradient + depth_step @ depth_gradient)
-
-
-def _alike(here: Array, there: Array, seen: Array) -> float:
-    """How far contrasts here and there [N] are of one scene, 0 to 1; seen: [N] bool."""
-    here, there = here[seen], there[seen]
-    here, there = here - here.mean(), there - there.mean()
-    alike = float(here @ there) / max(float(np.sqrt((here @ here) * (there @ there))), _TINY)
-    return float(np.interp(alike, _ALIKE, (0, 1)))
-
-
-def _doubt(here: Array, there: Array, seen: Array, grid: tuple[int, int]) -> float:
-    """How far they are not of one that moves as one, 0 to 1, on a grid row by row: by the share of the textured view that shows
-    one thing here and another there."""
-    here, there = np.where(seen, here, 0), np.where(seen, there, 0)
-    products = np.stack([here * there, (here * here + there * there) / 2, seen], axis=-1)
-    regions = cv2.resize(products.reshape(*grid, 3), _REGIONS, interpolation=cv2.INTER_AREA)
-    common, texture, shown = regions.reshape(-1, 3).T
-    shown = np.where((shown > _SHOWN) & (texture > _TEXTURE * shown), shown, 0)
-    other = shown[common < _CORRELATED * texture].sum() / max(shown.sum(), _TINY)
-    return float(np.interp(other, _OTHER, (0, 1)))
