@@ -16,6 +16,8 @@ SHUTDOWN = {
     "inactive": Transition.TRANSITION_INACTIVE_SHUTDOWN,
     "active": Transition.TRANSITION_ACTIVE_SHUTDOWN,
 }
+# Channels of a network that takes three seconds for an image on a fast core, since a node waits for one for a second.
+SLOW = 112
 WAY_TO = {"unconfigured": [], "inactive": [CONFIGURE], "active": [CONFIGURE, ACTIVATE]}
 NEXT = {
     ("unconfigured", CONFIGURE): "inactive",
@@ -129,7 +131,7 @@ def test_signals_end_it_from_every_state(rig, start, state, number):
 
 
 def test_a_frame_in_a_slow_network_does_not_hold_the_end_up(rig, start, tmp_path):
-    node = start(model=write_model(tmp_path / "slow.onnx", slow_channels=64), threads=1)
+    node = start(model=write_model(tmp_path / "slow.onnx", slow_channels=SLOW), threads=1)
     rig.wait_until_listened(node)
     rig.stream_until_status(lambda status: values(status)["images in work"] != "0")
     code, seconds = node.end()
@@ -138,7 +140,7 @@ def test_a_frame_in_a_slow_network_does_not_hold_the_end_up(rig, start, tmp_path
 
 
 def test_a_node_whose_last_frame_is_still_in_work_is_not_activated_yet(rig, start, tmp_path):
-    node = start(model=write_model(tmp_path / "slow.onnx", slow_channels=64), threads=1)
+    node = start(model=write_model(tmp_path / "slow.onnx", slow_channels=SLOW), threads=1)
     rig.wait_until_listened(node)
     rig.stream_until_status(lambda status: values(status)["images in work"] != "0")
     assert rig.change_state(DEACTIVATE)
