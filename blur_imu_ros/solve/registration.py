@@ -29,7 +29,6 @@ _ITERATIONS = 4
 _SETTLED = 0.5
 _TUKEY = 4.0
 _NORMAL_MEDIAN = 0.6745
-_TINY = 1e-9
 # What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
 # even that tells, since the depth is wrong for many at once. Both found on validation.
 _INDEPENDENT, _SHARED_VARIANCE = 67.0, 2.5
