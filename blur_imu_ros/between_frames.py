@@ -5,7 +5,6 @@ velocity is that of the frame still: it may differ from the mean velocity on the
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,14 +16,20 @@ from .motion_field import Array
 from .options import EstimatorOptions
 from .solve.lever_arm import step_of_centre
 from .solve.mean_motion import velocity, way_here
-from .solve.registration import Registration, register
+from .solve.neighbour_ways import acceleration_of, change_of, find_ways, seconds_between
+from .solve.registration import Registration
 from .solve.way import Way
 from .velocity import VelocitySolution
 
 # The right sign is found between frames in 99 of 100 of them, the wrong one in 5.
 _FOUND_LOG_ODDS, _NOT_FOUND_LOG_ODDS = 3.0, 4.0
-# So many times more variance the blur is given, at most, where the frames show that something moves by itself.
+# So many times more variance the blur is given, at most, where the frames show that something moves by itself, and then what
+# both tell together.
 _DOUBTED = 4.0
+# Where a rolling shutter shows each row at another moment, a velocity is off by so many rad/s and m/s, standard deviation, for
+# each rad/s by which the turn changed from the middle row to the last. Without such a shutter that many are found, by noise.
+_BENT = 1.5
+_STRAIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class SignedEstimate:
 
 def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
     """Whether a neighbour is near enough in time, and not the same picture published twice."""
-    return options.comparable(_interval_s(current, neighbour)) and not neighbour.same_picture(current)
+    return options.comparable(seconds_between(current, neighbour)) and not neighbour.same_picture(current)
 
 
 def with_neighbours(
@@ -74,7 +79,7 @@ def with_neighbours(
     blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
         blur = blur + np.outer(signed, signed)
-    expected, found, doubt = _searched(
+    expected, found, doubt = find_ways(
         current, near, geometry, signed, blur, slow, previous, options.direction
     )
     # Where the frames are not of one scene that moves as one, the blur is not of one either.
@@ -85,76 +90,20 @@ def with_neighbours(
     earlier, way = _way_before(previous, current, options.direction), None
     before = next((one for one in found if one.interval_s < 0), None)
     if before:
-        known = blur + _change(before.interval_s, options.direction)
+        known = blur + change_of(before.interval_s, options.direction)
         way = way_here(expected, known, before, current.stamp_ns).after(earlier)
-    acceleration = _acceleration(options.direction)
+    acceleration = acceleration_of(options.direction)
     twist, covariance = velocity(expected, blur, found, acceleration, earlier, way, current.stamp_ns)
-    covariance = covariance + _depth_scale(twist, options, spec)
+    covariance = doubted * covariance + _depth_scale(twist, options, spec)
+    if len(found) > 1:
+        covariance = covariance + _bent(found)
     if slow:
         probability = _surely_forward(twist, covariance)
     else:
-        probability = _surer(decision.probability, expected is signed)
+        probability = _surer(decision.probability, expected is signed, doubt)
     overlap = max(one.overlap for one in found)
     nearer = before.nearer if before else None
     return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt)
-
-
-def _searched(
-    current: ContrastView,
-    near: list[ContrastView],
-    geometry: Geometry,
-    signed: Array,
-    blur: Array,
-    slow: bool,
-    previous: SignedVelocity | None,
-    options: DirectionOptions,
-) -> tuple[Array, list[Registration], float]:
-    """The twist [6] that was expected where the ways to neighbours were found, those ways, none where nothing was found, and how
-    far all that was tried is to be doubted."""
-    doubts: list[float] = []
-    for expected, start in _ways(signed, blur, slow, previous):
-        tried = _registered(current, near, geometry, expected, blur, start, options)
-        doubts += [one.doubt for one in tried]
-        found = [one for one in tried if one.believed > 0]
-        if found:
-            break
-    return expected, found, min(doubts, default=0.0)
-
-
-def _ways(
-    signed: Array, covariance: Array, slow: bool, previous: SignedVelocity | None
-) -> Iterator[tuple[Array, Array]]:
-    """Which twist [6] to expect and where to begin to look for it, until something is found: as the blur tells, with the other
-    sign, and from the velocity of the frame before with the sign that is nearer to that."""
-    if slow:
-        yield np.zeros(6), np.zeros(6)
-        return
-    opposite = -signed
-    yield signed, signed
-    yield opposite, opposite
-    if previous is not None:
-        forward = signed @ np.linalg.solve(covariance, previous.twist) > 0
-        yield signed if forward else opposite, previous.twist
-
-
-def _interval_s(current: ContrastView, neighbour: ContrastView) -> float:
-    return (neighbour.stamp_ns - current.stamp_ns) * 1e-9
-
-
-def _registered(
-    current: ContrastView,
-    neighbours: list[ContrastView],
-    geometry: Geometry,
-    twist: Array,
-    covariance: Array,
-    start: Array,
-    options: DirectionOptions,
-) -> list[Registration]:
-    found = []
-    for neighbour in neighbours:
-        about = covariance + _change(_interval_s(current, neighbour), options)
-        found.append(register(current, neighbour, geometry, twist, about, start))
-    return [registration for registration in found if registration]
 
 
 def _way_before(
@@ -166,19 +115,17 @@ def _way_before(
     return previous.way
 
 
-def _change(interval_s: float, options: DirectionOptions) -> Array:
-    """Covariance [6, 6] of what acceleration changes on half the way."""
-    return np.diag((_acceleration(options) * interval_s / 2) ** 2)
-
-
-def _acceleration(options: DirectionOptions) -> Array:
-    return np.repeat(np.array([options.acceleration_rad_s2, options.acceleration_m_s2], np.float64), 3)
-
-
 def _depth_scale(twist: Array, options: EstimatorOptions, spec: ModelSpec) -> Array:
     """Covariance [6, 6] of the error of depth's scale, as the solve has it."""
     step = spec.depth_scale_sigma * step_of_centre(twist, options.solver.lever_arm_m)
     return np.outer(step, step)
+
+
+def _bent(found: list[Registration]) -> Array:
+    """Covariance [6, 6] of a velocity that is not the same for all rows. With one neighbour alone, what acceleration may do
+    covers that."""
+    bend2 = float(np.mean([one.bend @ one.bend for one in found])) / 3
+    return _BENT**2 * max(bend2 - _STRAIGHT**2, 0.0) * np.eye(6)
 
 
 def _surely_forward(twist: Array, covariance: Array) -> float:
@@ -186,7 +133,8 @@ def _surely_forward(twist: Array, covariance: Array) -> float:
     return 0.5 * (1 + math.erf(math.sqrt(float(twist @ np.linalg.solve(covariance, twist)) / 2)))
 
 
-def _surer(probability: float, found_at_once: bool) -> float:
+def _surer(probability: float, found_at_once: bool, doubt: float) -> float:
     """Probability of the sign that was found between frames, after that which was found likelier before."""
     log_odds = math.log(probability / max(1 - probability, 1e-9))
-    return probability_of(_FOUND_LOG_ODDS + (log_odds if found_at_once else _NOT_FOUND_LOG_ODDS - log_odds))
+    log_odds = _FOUND_LOG_ODDS + (log_odds if found_at_once else _NOT_FOUND_LOG_ODDS - log_odds)
+    return probability_of(log_odds, (1 - doubt) * _FOUND_LOG_ODDS)

@@ -113,9 +113,9 @@ def choose_direction(
     return DirectionDecision(sign, probability_of(abs(log_odds)))
 
 
-def probability_of(log_odds: float) -> float:
-    """Probability of a sign that these log-odds speak for, never surer than looks can make it."""
-    return 1 / (1 + math.exp(-min(log_odds, _MAXIMUM_LOG_ODDS)))
+def probability_of(log_odds: float, beyond_looks: float = 0.0) -> float:
+    """Probability of a sign that these log-odds speak for, surer than looks can make it by so much in log-odds at most."""
+    return 1 / (1 + math.exp(-min(log_odds, _MAXIMUM_LOG_ODDS + beyond_looks)))
 
 
 def _photometric_log_odds(

@@ -8,7 +8,6 @@ from model_specs import spec_of
 from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
 from two_frames import true_geometry, view
 
-from blur_imu_ros import between_frames
 from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.contrast_view import ContrastView
 from blur_imu_ros.direction import DirectionDecision, DirectionOptions, SignedVelocity
@@ -19,6 +18,7 @@ from blur_imu_ros.motion_field import double_angle, interaction_matrix
 from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
+from blur_imu_ros.solve import neighbour_ways
 from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.registration import Registration
 from blur_imu_ros.solve.way import Way
@@ -84,9 +84,9 @@ def test_a_wrong_sign_is_put_right_where_only_the_other_is_found() -> None:
     right, wrong = (combined(twist, there, covariance=sure, sign=sign) for sign in (1, -1))
     np.testing.assert_allclose(wrong.twist, right.twist, atol=0.02)
     assert 0.5 < wrong.probability < right.probability
-    # However sure the sign was before, and it is never surer than looks can make it.
+    # However sure the sign was before: surer than looks can make it by what was found, and no more.
     certain = [combined(twist, there, covariance=sure, sign=s, probability=1.0).probability for s in (1, -1)]
-    assert certain[0] == pytest.approx(1 / (1 + np.exp(-6)))
+    assert certain[0] == pytest.approx(1 / (1 + np.exp(-9)))
     elsewhere = view(np.array([0, 40.0, 0, 0, 0, 0]), INTERVAL_NS)
     # A neighbour that shows quite another motion makes the blur's own answer doubtful.
     assert_same(combined(twist, elsewhere, covariance=sure), SignedEstimate(twist, 5 * sure, 0.9))
@@ -237,7 +237,7 @@ def test_velocity_covariance_and_acceleration_by_hand(monkeypatch: pytest.Monkey
             said = information * np.eye(6)
             return Registration(said, said @ np.full(6, mean), interval_s, abs(interval_s), factor)
 
-        monkeypatch.setattr(between_frames, "register", found)
+        monkeypatch.setattr(neighbour_ways, "register", found)
         neighbours = [replace(THERE, stamp_ns=round(interval_s * 1e9)) for interval_s in intervals]
         estimate = combined(
             np.full(6, blur), *neighbours, covariance=sigma**2 * np.eye(6), options=options, sign=1
@@ -255,6 +255,36 @@ def test_velocity_covariance_and_acceleration_by_hand(monkeypatch: pytest.Monkey
             estimate.covariance, (inverse @ variance @ inverse)[0, 0] * np.eye(6), atol=1e-12
         )
         assert estimate.overlap == pytest.approx(max(np.abs(intervals)))
+
+
+def test_what_moves_by_itself_and_a_rolling_shutter_make_the_result_less_sure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = 100 * np.eye(6)
+
+    def result(doubt: float, bend_rad_s: float, *intervals_s: float) -> SignedEstimate:
+        def found(current, neighbour, geometry, twist, covariance, start):
+            bend = np.full(3, bend_rad_s)
+            interval_s = neighbour.stamp_ns * 1e-9
+            return Registration(
+                said, said @ TWIST, interval_s, 1.0, bend=bend, believed=1 - doubt, doubt=doubt
+            )
+
+        monkeypatch.setattr(neighbour_ways, "register", found)
+        neighbours = [replace(THERE, stamp_ns=round(interval_s * 1e9)) for interval_s in intervals_s]
+        # So wide that nothing but the ways counts.
+        return combined(TWIST, *neighbours, covariance=1e6 * np.eye(6), sign=1, probability=0.99)
+
+    for intervals_s in ((-0.03,), (-0.03, 0.03)):
+        plain, moving = (result(doubt, 0.0, *intervals_s) for doubt in (0.0, 0.5))
+        np.testing.assert_allclose(moving.covariance, 3 * plain.covariance, rtol=1e-3)
+        assert 0.99 < moving.probability < plain.probability
+    one, both = (result(0.0, 0.0, *intervals_s) for intervals_s in ((-0.03,), (-0.03, 0.03)))
+    # Of one way alone, what acceleration may do covers it.
+    assert_same(result(0.0, 0.1, -0.03), one)
+    assert_same(result(0.0, 0.02, -0.03, 0.03), both)
+    bent = result(0.0, 0.1, -0.03, 0.03).covariance - both.covariance
+    np.testing.assert_allclose(bent, 1.5**2 * (0.1**2 - 0.02**2) * np.eye(6), rtol=1e-6, atol=1e-12)
 
 
 def test_the_way_before_counts_where_it_led_here() -> None:

@@ -31,7 +31,7 @@ _TUKEY = 4.0
 _NORMAL_MEDIAN = 0.6745
 # What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
 # even that tells, since the depth is wrong for many at once. Both found on validation.
-_INDEPENDENT, _SHARED_VARIANCE = 67.0, 2.5
+_INDEPENDENT, _SHARED_VARIANCE = 67.0, 1.8
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
@@ -54,8 +54,9 @@ class Registration:
     information: [6, 6] of a least-squares fit; weighted: [6] that times the likeliest twist; interval_s: from the frame to its
     neighbour, negative where that was before; overlap: share of the points that the neighbour shows; variance: of `weighted`,
     in units of the information; nearer: by how much in ln things were found to be nearer than was said, at the places of
-    depth_field.py; believed: how far they are of one scene that moves as one, 0 to 1, which is in all of that already; doubt:
-    how far they are not, as they show something that moves by itself, or quite another motion than was known.
+    depth_field.py; bend: [3] by how much the turn changed from the middle row to the last, in rad/s; believed: how far they are
+    of one scene that moves as one, 0 to 1, which is in all of that already; doubt: how far they are not, as they show something
+    that moves by itself, or quite another motion than was known.
     """
 
     information: Array
@@ -64,6 +65,7 @@ class Registration:
     overlap: float
     variance: float = _SHARED_VARIANCE
     nearer: Array = field(default_factory=lambda: np.zeros(FIELD_SIZE))
+    bend: Array = field(default_factory=lambda: np.zeros(3))
     believed: float = 1.0
     doubt: float = 0.0
 
@@ -152,7 +154,14 @@ class _Search:
         weighted = alone @ self._motion[:6] + believed * prior[:6, :6] @ off[:6]
         nearer = believed * self._depth_error
         return Registration(
-            alone, weighted, self._interval_s, self._overlap, nearer=nearer, believed=believed, doubt=doubt
+            alone,
+            weighted,
+            self._interval_s,
+            self._overlap,
+            nearer=nearer,
+            bend=self._motion[6:],
+            believed=believed,
+            doubt=doubt,
         )
 
     def _places(self) -> Array:
