@@ -14,9 +14,11 @@ from .direction import DirectionDecision, DirectionOptions, Geometry, SignedVelo
 from .model.spec import ModelSpec
 from .motion_field import Array
 from .options import EstimatorOptions
+from .solve.in_place import or_in_place
 from .solve.lever_arm import step_of_centre
 from .solve.mean_motion import velocity, way_here
 from .solve.neighbour_ways import acceleration_of, change_of, find_ways, seconds_between
+from .solve.prior import each_axis
 from .solve.registration import Registration
 from .solve.way import Way
 from .velocity import VelocitySolution
@@ -94,7 +96,11 @@ def with_neighbours(
         way = way_here(expected, known, before, current.stamp_ns).after(earlier)
     acceleration = acceleration_of(options.direction)
     twist, covariance = velocity(expected, blur, found, acceleration, earlier, way, current.stamp_ns)
-    covariance = doubted * covariance + _depth_scale(twist, options, spec)
+    solver = options.solver
+    twist, covariance = or_in_place(
+        twist, doubted * covariance, each_axis(solver.prior_linear_m_s), solver.lever_arm_m
+    )
+    covariance = covariance + _depth_scale(twist, options, spec)
     if len(found) > 1:
         covariance = covariance + _bent(found)
     if slow:

@@ -5,9 +5,9 @@ import numpy as np
 
 from ..motion_field import Array
 
-# Frames say from nothing to all as their pictures correlate so much: those of noise alone do not, nor 19 of 20 that were
-# looked for from the wrong sign.
-_ALIKE = (0.3, 0.6)
+# Frames are of one scene from not at all to surely as their pictures correlate so much: those of noise alone do not, nor 19 of 20
+# that were looked for from the wrong sign, and of plain walls a lens's shading correlates too, which does not move.
+_ALIKE = (0.3, 1.0)
 # They are doubted from not at all to in full as so much of the textured view shows one thing here and another there: hardly any
 # of it does where nothing moves but the camera.
 _OTHER = (0.15, 0.3)

@@ -31,14 +31,14 @@ _TUKEY = 4.0
 _NORMAL_MEDIAN = 0.6745
 # What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
 # even that tells, since the depth is wrong for many at once. Both found on validation.
-_INDEPENDENT, _SHARED_VARIANCE = 67.0, 1.8
+_INDEPENDENT, _SHARED_VARIANCE = 160.0, 1.8
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
 # So much of what a network says of its depth's sigma is each point's own; the rest they share, and the frames tell of it. What is
 # still open then makes a step too long, by so much of what it would were all noise each point's own. Found on validation, and so
 # that what real frames tell of a slow camera's steps stays as it was.
-_OWN_SIGMA, _TOO_LONG = 0.4, 0.04
+_OWN_SIGMA, _TOO_LONG = 0.6, 0.04
 # Nothing is taken for so many times nearer or farther than was said, in ln.
 _NEARER = 1.0
 # In 1/m: what a network takes for nearer would outweigh all else, and leave matrices that cannot be inverted.
@@ -147,12 +147,13 @@ class _Search:
         information, prior = self._information, self._prior
         off = self._motion - self._expected
         doubt = 1.0 if off @ prior @ off > _FARTHEST else disagreement(*self._found, self._at.shape)
-        believed = (1 - doubt) * agreement(*self._found)
+        alike = agreement(*self._found)
+        believed = (1 - doubt) * alike**2
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
         alone = believed * (information[:6, :6] - shared @ information[6:, :6])
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
         weighted = alone @ self._motion[:6] + believed * prior[:6, :6] @ off[:6]
-        nearer = believed * self._depth_error
+        nearer = (1 - doubt) * alike * self._depth_error
         return Registration(
             alone,
             weighted,
