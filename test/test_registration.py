@@ -157,7 +157,7 @@ def test_of_a_step_less_is_known_where_the_depth_is_less_sure_and_of_a_turn_as_m
         found = registered(view(twist, INTERVAL_NS), twist, geometry=true_geometry(relative_sigma))
         return np.diag(found.information)
 
-    sure, unsure, lost = (known(TWIST, sigma) for sigma in (0.25, 1.25, 3.75))
+    sure, unsure, lost = (known(TWIST, sigma) for sigma in (0.16, 1.25, 3.75))
     assert np.all(unsure < 0.8 * sure)
     assert np.all(lost < 0.7 * unsure)
     assert np.all(known(YAW, 3.75)[:3] > 0.65 * known(YAW, 0.25)[:3])
