@@ -89,27 +89,42 @@ def with_neighbours(
     blur = doubted * blur
     if not found:
         return replace(alone, covariance=doubted * alone.covariance, doubt=doubt)
-    earlier, way = _way_before(previous, current, options.direction), None
-    before = next((one for one in found if one.interval_s < 0), None)
-    if before:
-        known = blur + change_of(before.interval_s, options.direction)
-        way = way_here(expected, known, before, current.stamp_ns).after(earlier)
-    acceleration = acceleration_of(options.direction)
-    twist, covariance = velocity(expected, blur, found, acceleration, earlier, way, current.stamp_ns)
+    twist, covariance, way = _put_together(expected, blur, found, previous, current, options.direction)
     solver = options.solver
     twist, covariance = or_in_place(
         twist, doubted * covariance, each_axis(solver.prior_linear_m_s), solver.lever_arm_m
     )
-    covariance = covariance + _depth_scale(twist, options, spec)
-    if len(found) > 1:
-        covariance = covariance + _bent(found)
+    covariance = covariance + _depth_scale(twist, options, spec) + _bent(found)
     if slow:
         probability = _surely_forward(twist, covariance)
     else:
         probability = _surer(decision.probability, expected is signed, doubt)
-    overlap = max(one.overlap for one in found)
-    nearer = before.nearer if before else None
-    return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt)
+    overlap, before = max(one.overlap for one in found), _before(found)
+    return SignedEstimate(
+        twist, covariance, probability, overlap, way, before.nearer if before else None, doubt
+    )
+
+
+def _put_together(
+    expected: Array,
+    blur: Array,
+    found: list[Registration],
+    previous: SignedVelocity | None,
+    current: ContrastView,
+    options: DirectionOptions,
+) -> tuple[Array, Array, Way | None]:
+    """Twist [6] and covariance [6, 6] of what blur and ways tell together, and the way from the frame before, where found."""
+    earlier, way, before = _way_before(previous, current, options), None, _before(found)
+    if before:
+        known = blur + change_of(before.interval_s, options)
+        way = way_here(expected, known, before, current.stamp_ns).after(earlier)
+    acceleration = acceleration_of(options)
+    return *velocity(expected, blur, found, acceleration, earlier, way, current.stamp_ns), way
+
+
+def _before(found: list[Registration]) -> Registration | None:
+    """What was found of the frame before."""
+    return next((one for one in found if one.interval_s < 0), None)
 
 
 def _way_before(
@@ -130,6 +145,8 @@ def _depth_scale(twist: Array, options: EstimatorOptions, spec: ModelSpec) -> Ar
 def _bent(found: list[Registration]) -> Array:
     """Covariance [6, 6] of a velocity that is not the same for all rows. With one neighbour alone, what acceleration may do
     covers that."""
+    if len(found) == 1:
+        return np.zeros((6, 6))
     bend2 = float(np.mean([one.bend @ one.bend for one in found])) / 3
     return _BENT**2 * max(bend2 - _STRAIGHT**2, 0.0) * np.eye(6)
 
