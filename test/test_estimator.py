@@ -266,7 +266,8 @@ def test_the_next_frame_revises_the_first_and_every_one_where_asked_to(use_next_
     assert revised.sign_probability > 0.95
     # The next frame tells the way to it too, as far as one depth for all goes.
     assert (first.overlap, revised.overlap) == (0, pytest.approx(0.95, abs=0.05))
-    np.testing.assert_allclose(revised.twist, TWIST, rtol=0.02, atol=0.15)
+    np.testing.assert_allclose(revised.twist[:3], TWIST[:3], rtol=0.02, atol=0.04)
+    np.testing.assert_allclose(revised.twist[3:], TWIST[3:], rtol=0.02, atol=0.12)
     estimator.estimate(frame(2))
     assert (estimator.revised() is not None) is use_next_frame
 

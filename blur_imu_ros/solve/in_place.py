@@ -6,11 +6,10 @@ import numpy as np
 
 from ..motion_field import Array
 from .lever_arm import camera_of_centre
+from .prior import IN_PLACE_SIGMA, either
 
-# So many cameras turn in place, fewer than in prior.py, as the blur's answer has that prior in it already. They step with this
-# share of what others do.
-_IN_PLACE, _IN_PLACE_SIGMA = 0.05, 0.1
-_MOST = 50.0
+# So many cameras turn in place: fewer than in prior.py, as the blur's answer has that prior in it already.
+_IN_PLACE = 0.05
 
 
 def or_in_place(
@@ -24,16 +23,15 @@ def or_in_place(
     """
     if not np.isfinite(sigma_m_s).all():
         return twist, covariance
-    step = np.linalg.inv(camera_of_centre(lever_arm_m))[3:]
+    # From the camera back to the centre is the same arm the other way.
+    step = camera_of_centre([-metres for metres in lever_arm_m])[3:]
     found, common = step @ twist, covariance @ step.T
     known = step @ common
-    steps, turns = (known + np.diag(np.square(share * sigma_m_s)) for share in (1.0, _IN_PLACE_SIGMA))
-    odds = _log_density(found, turns) - _log_density(found, steps) + np.log(_IN_PLACE / (1 - _IN_PLACE))
-    in_place = 1 / (1 + np.exp(-np.clip(odds, -_MOST, _MOST)))
+    steps, turns = (known + np.diag(np.square(share * sigma_m_s)) for share in (1.0, IN_PLACE_SIGMA))
+    evidence = _log_density(found, turns) - _log_density(found, steps)
     gain = common @ np.linalg.inv(turns)
-    change, less = -gain @ found, gain @ common.T
-    between = in_place * (1 - in_place) * np.outer(change, change)
-    return twist + in_place * change, covariance - in_place * less + between
+    in_place = twist - gain @ found, covariance - gain @ common.T
+    return either((twist, covariance), in_place, _IN_PLACE, evidence)
 
 
 def _log_density(step: Array, covariance: Array) -> float:

@@ -15,8 +15,8 @@ _TINY = float(np.finfo(np.float64).tiny)
 # images as well as rendered fast ones.
 _FULL_AT_M_S = 1.55
 # So many cameras turn in place, which is to step with this share of the prior's sigma; the others step as it says.
-_IN_PLACE, _IN_PLACE_SIGMA = 0.3, 0.1
-_VARIANCES = np.repeat([[1.0, 1.0], [1.0, _IN_PLACE_SIGMA**2]], 3, axis=1)
+_IN_PLACE, IN_PLACE_SIGMA = 0.3, 0.1
+_VARIANCES = np.repeat([[1.0, 1.0], [1.0, IN_PLACE_SIGMA**2]], 3, axis=1)
 _OVERALL = (1 - _IN_PLACE) * _VARIANCES[0] + _IN_PLACE * _VARIANCES[1]
 # What the second kind's inverse variances have more than the first's, as logarithm.
 _LOG_PRECISION = -np.log(_VARIANCES).sum(axis=1)
@@ -83,10 +83,20 @@ def weigh_steps(information: Array, motion: Array, precision: Array) -> tuple[Ar
     believed = _BELIEVED * information + priors
     explained = np.linalg.solve(believed, np.stack([gradient, gradient])[..., None])[..., 0] @ gradient
     evidence = (_BELIEVED**2 * explained - np.linalg.slogdet(believed)[1] + _LOG_PRECISION) / 2
-    odds = (1 - _IN_PLACE) / _IN_PLACE * np.exp(np.clip(evidence[0] - evidence[1], -_MOST, _MOST))
-    in_place = 1 / (1 + odds)
-    steps, turns = covariances @ gradient
-    apart = turns - steps
-    between = in_place * (1 - in_place) * np.outer(apart, apart)
-    covariance = (1 - in_place) * covariances[0] + in_place * covariances[1] + between
-    return steps + in_place * apart, covariance
+    steps, turns = zip(covariances @ gradient, covariances, strict=True)
+    return either(steps, turns, _IN_PLACE, float(evidence[1] - evidence[0]))
+
+
+def either(
+    steps: tuple[Array, Array], turns: tuple[Array, Array], in_place: float, evidence: float
+) -> tuple[Array, Array]:
+    """Mean [6] and covariance [6, 6] of motions of two kinds, where nobody knows which it is.
+
+    steps, turns: mean and covariance of a camera that steps and of one that turns in place; in_place: how many of them do;
+    evidence: by how much more that explains what was seen, as logarithm.
+    """
+    odds = (1 - in_place) / in_place * np.exp(-np.clip(evidence, -_MOST, _MOST))
+    share = 1 / (1 + odds)
+    apart = turns[0] - steps[0]
+    covariance = (1 - share) * steps[1] + share * turns[1] + share * (1 - share) * np.outer(apart, apart)
+    return steps[0] + share * apart, covariance
