@@ -27,7 +27,7 @@ from .velocity import VelocitySolution
 _FOUND_LOG_ODDS, _NOT_FOUND_LOG_ODDS = 3.0, 4.0
 # So many times more variance the blur is given, at most, where the frames show that something moves by itself, and then what
 # both tell together.
-_DOUBTED = 4.0
+_DOUBTED = 5.0
 # Where a rolling shutter shows each row at another moment, a velocity is off by so many rad/s and m/s, standard deviation, for
 # each rad/s by which the turn changed from the middle row to the last. Without such a shutter that many are found, by noise.
 _BENT = 1.5

@@ -47,6 +47,7 @@ def test_little_is_believed_where_much_of_the_view_moves_on_its_own(seed: int) -
     assert doubted is not None
     assert sure is not None
     assert doubted.doubt > 0.8
+    assert doubted.believed > 0
     assert sure.doubt == 0
 
 

@@ -10,7 +10,7 @@ from ..motion_field import Array
 _ALIKE = (0.3, 1.0)
 # They are doubted from not at all to in full as so much of the textured view shows one thing here and another there: hardly any
 # of it does where nothing moves but the camera.
-_OTHER = (0.15, 0.3)
+_OTHER = (0.07, 0.22)
 # That is seen region by region (across, down), where so much of a region is shown, with so much contrast, and where the two
 # correlate less than so.
 _REGIONS, _SHOWN, _TEXTURE, _CORRELATED = (7, 5), 0.2, 0.05, 0.5
