@@ -8,6 +8,7 @@ from two_frames import view_of
 from blur_imu_ros.direction import Geometry
 from blur_imu_ros.motion_field import grid_points
 from blur_imu_ros.rigid_motion import displacement
+from blur_imu_ros.solve.agreement import disagreement
 from blur_imu_ros.solve.registration import Registration, register
 
 X, Y = grid_points(WIDTH, HEIGHT, 8)
@@ -65,3 +66,19 @@ def test_the_less_moves_the_more_is_believed(seed: int) -> None:
     assert doubts == sorted(doubts)
     assert len(doubts) == 4
     assert (doubts[0], doubts[1] < 0.3, doubts[-1]) == (0, True, 1)
+
+
+def test_something_is_believed_until_the_whole_view_is_something_else() -> None:
+    grid = (40, 56)
+    here, other = np.random.default_rng(0).normal(size=(2, *grid))
+    seen = np.ones(here.size, bool)
+
+    def told(rows: int) -> tuple[float, float]:
+        there = np.vstack([other[:rows], here[rows:]])
+        return disagreement(here.ravel(), there.ravel(), seen, grid)
+
+    assert told(0) == (0, 1)
+    doubt, rest = told(16)
+    assert doubt == 1
+    assert 0.02 < rest < 0.1
+    assert told(40) == (1, 0)

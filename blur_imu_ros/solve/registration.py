@@ -35,8 +35,6 @@ _INDEPENDENT, _SHARED_VARIANCE = 160.0, 1.8
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
-# Where something surely moves by itself, frames are believed by so much less, and no further: that deceives the blur as well.
-_DECEIVED = 0.9
 # So much of what a network says of its depth's sigma is each point's own; the rest they share, and the frames tell of it. What is
 # still open then makes a step too long, by so much of what it would were all noise each point's own. Found on validation, and so
 # that what real frames tell of a slow camera's steps stays as it was.
@@ -149,9 +147,9 @@ class _Search:
         information, prior = self._information, self._prior
         off = self._motion - self._expected
         accident = off @ prior @ off > _FARTHEST
-        doubt = 1.0 if accident else disagreement(*self._found, self._at.shape)
-        alike = 0.0 if accident else agreement(*self._found)
-        believed = (1 - _DECEIVED * doubt) * alike**2
+        doubt, rest = (1.0, 0.0) if accident else disagreement(*self._found, self._at.shape)
+        alike = agreement(*self._found)
+        believed = rest * alike**2
         shared = information[:6, 6:] @ np.linalg.inv(information[6:, 6:] + prior[6:, 6:])
         alone = believed * (information[:6, :6] - shared @ information[6:, :6])
         # At the optimum what pulls towards the expected twist is balanced by what the frames say.
