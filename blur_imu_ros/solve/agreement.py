@@ -8,9 +8,9 @@ from ..motion_field import Array
 # Frames are of one scene from not at all to surely as their pictures correlate so much: those of noise alone do not, nor 19 of 20
 # that were looked for from the wrong sign, and of plain walls a lens's shading correlates too, which does not move.
 _ALIKE = (0.3, 1.0)
-# As so much of the textured view shows one thing here and another there, they are doubted so far, and the rest is believed so far:
+# As so much of the textured view shows one thing here and another there, they are doubted so far, and the rest believed so far:
 # hardly any of it does where nothing moves but the camera. What deceives the way deceives the blur as well, so that a little is
-# believed until next to all of the view is something else.
+# believed until most of the view is something else.
 _OTHER, _DOUBT, _REST = (0.07, 0.22, 0.75), (0.0, 1.0, 1.0), (1.0, 0.1, 0.0)
 # That is seen region by region (across, down), where so much of a region is shown, with so much contrast, and where the two
 # correlate less than so.
