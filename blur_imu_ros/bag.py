@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Qos
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, TypesysError, get_typestore
 from rosbags.typesys.store import Typestore
 
 from .errors import BagError, first_line
+from .recordings.ros1_types import as_ros2
 from .timing import stamp_or_none
 
 
@@ -62,10 +63,15 @@ class BagReader:
             self._reader.open()
         except Exception as error:  # rosbags meets arbitrary bytes here and raises many kinds
             raise _unreadable(self.path, error) from error
-        self.typestore = (
-            self._reader.typestore if self._reader.is2 else _ros2_types(jazzy, self._reader.typestore)
-        )
-        self.topics = {c.topic: _topic(c.topic, self._reader) for c in self._reader.connections}
+        self.typestore, unlike = self._reader.typestore, set[str]()
+        if not self._reader.is2:
+            self.typestore, unlike = as_ros2(self._reader.typestore, jazzy)
+        self._connections = [c for c in self._reader.connections if c.msgtype not in unlike]
+        for topic, kind in sorted(
+            {(c.topic, c.msgtype) for c in self._reader.connections if c.msgtype in unlike}
+        ):
+            print(f"{topic} is left out: {kind} has other fields in ROS 2", file=sys.stderr)
+        self.topics = {c.topic: _topic(c.topic, self._connections) for c in self._connections}
 
     def __enter__(self) -> BagReader:
         return self
@@ -85,7 +91,7 @@ class BagReader:
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
         """Yield messages in order of recording; topics None means all. Raises BagError at the first unreadable one."""
-        connections = [c for c in self._reader.connections if topics is None or c.topic in topics]
+        connections = [c for c in self._connections if topics is None or c.topic in topics]
         if not connections:
             return
         stream = self._reader.messages(connections)
@@ -172,8 +178,8 @@ def read_imu(reader: BagReader, topic: str) -> tuple[np.ndarray, np.ndarray, str
     return np.array(stamps, dtype=np.int64), rates, frame_id
 
 
-def _topic(name: str, reader: AnyReader) -> BagTopic:
-    connections = [c for c in reader.connections if c.topic == name]
+def _topic(name: str, recorded: Sequence[Connection]) -> BagTopic:
+    connections = [c for c in recorded if c.topic == name]
     types = {c.msgtype for c in connections}
     if len(types) > 1:
         raise BagError(
@@ -184,16 +190,19 @@ def _topic(name: str, reader: AnyReader) -> BagTopic:
     return BagTopic(name, connections[0].msgtype, sum(c.msgcount for c in connections), qos)
 
 
-def _ros2_types(jazzy: Typestore, ros1: Typestore) -> Typestore:
-    """Standard types as ROS 2 defines them, others as the rosbag1 defines them."""
-    jazzy.register({name: fields for name, fields in ros1.fielddefs.items() if name not in jazzy.fielddefs})
-    return jazzy
-
-
 def _unreadable(path: Path, error: Exception) -> BagError:
     if isinstance(error, BagError):
         return error
     return BagError(
         f"{path}: cannot be read as a recording ({first_line(error)}); is it a .bag, .mcap or .db3 file, and complete? try "
-        "`ros2 bag reindex`"
+        f"`{_mending(path)}`"
     )
+
+
+def _mending(path: Path) -> str:
+    """The command that mends a recording that was cut off."""
+    if path.suffix in (".bag", ".active"):
+        return "rosbag reindex"
+    if path.suffix == ".mcap" or any(path.glob("*.mcap")):
+        return "mcap recover"
+    return "ros2 bag reindex"

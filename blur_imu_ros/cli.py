@@ -66,11 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").split(".")[0]
         if package in ("", "blur_imu_ros"):
             raise
+        remedy = INSTALL.get(package, f"pip install --upgrade {package}")
         if not isinstance(error, ModuleNotFoundError):
-            return _fail(f"{arguments[0]} needs a newer {package}: pip install --upgrade {package} ({error})")
-        return _fail(
-            f"{arguments[0]} needs the Python package {package}: {INSTALL.get(package, f'pip install {package}')}"
-        )
+            return _fail(f"{arguments[0]} cannot load the Python package {package} ({error}): {remedy}")
+        return _fail(f"{arguments[0]} needs the Python package {package}: {remedy}")
     except OSError as error:
         return _fail(file_fault(error))
     except KeyboardInterrupt:

@@ -1,13 +1,10 @@
-"""Arguments that several commands share: the network, what is known of a camera's motion, and files to write."""
+"""Arguments that several commands share: the network and what is known of a camera's motion."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
-from .errors import ConfigurationError
 from .network import FlowDepthNetwork, Provider
 from .options import EstimatorOptions
 from .solve.prior import PerAxis
@@ -80,18 +77,3 @@ def open_network(args: argparse.Namespace) -> FlowDepthNetwork:
     for line in (f"model {network.spec.name}: {network.provider_message}", *network.spec.notes):
         print(line, file=sys.stderr)
     return network
-
-
-def check_output_file(path: Path | None) -> None:
-    """Raise ConfigurationError for a file that could not be written, before anything is measured."""
-    if path is None:
-        return
-    if not path.resolve().parent.is_dir():
-        raise ConfigurationError(f"{path}: its folder does not exist; create it first")
-    new = not os.path.lexists(path)
-    try:
-        path.open("ab").close()
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from error
-    if new:
-        path.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,14 +12,21 @@ from typing import Any
 from .command_arguments import (
     add_estimator_arguments,
     add_network_arguments,
-    check_output_file,
     chosen_estimator,
     open_network,
 )
 from .errors import ConfigurationError
-from .offline.evaluation import Direction, EvaluationOptions, SequenceEvaluation, Solver, evaluate_sequence
+from .offline.evaluation import (
+    Direction,
+    EvaluationOptions,
+    SequenceEvaluation,
+    Solver,
+    check,
+    evaluate_sequence,
+)
 from .offline.metrics import EvaluatedFrames, summary
 from .offline.progress import frame_bar
+from .output_files import check_output_file, write_json
 from .sequence import Sequence as SequenceFolder
 from .velocity import SolverOptions
 
@@ -56,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print, write; returns the exit code."""
+    """Evaluate, write, print; returns the exit code."""
     check_output_file(args.json)
     sequences = [SequenceFolder.load(folder) for folder in args.sequence]
     as_the_node = args.direction == Direction.PHOTOMETRIC.value and args.solver == Solver.DEFAULT.value
@@ -70,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
             f"--solver {args.solver} has no prior: leave --prior-... and --lever-arm-m out, or --solver"
         )
     options = EvaluationOptions(Direction(args.direction), Solver(args.solver), args.fit_exposure, estimator)
+    for sequence in sequences:
+        check(sequence, options)
     network = open_network(args)
     evaluations = []
     for sequence in sequences:
@@ -79,9 +87,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"{sequence.name}: {evaluation.note}", file=sys.stderr)
     network.close()
     result = report(network.spec.name, evaluations, options)
-    print(table(result))
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(args.json, result)
+    print(table(result))
     return 0
 
 

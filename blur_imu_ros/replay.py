@@ -96,15 +96,15 @@ def run(args: argparse.Namespace) -> int:
             replayed = run_all(
                 recording, network, options, fitted_s, frame_bar("estimating", recording.frame_count)
             )
-            picture = None if args.picture is None else explain(recording, replayed, network, args.picture)
-            network.close()
             width = network.spec.width
             written = {"bag": not args.no_bag, "plots": not args.no_plots}
             alignment = write_all(
                 recording, replayed, output, fitted_s=fitted_s, network_width=width, **written
             )
-            if picture is not None:
+            if args.picture is not None:
+                picture = explain(recording, replayed, network, args.picture)
                 picture.savefig(output / "picture.png", dpi=110)
+            network.close()
     finally:
         recording.close()
     if alignment is not None:

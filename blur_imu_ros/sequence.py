@@ -86,6 +86,19 @@ class Sequence:
         at_frames = _nearest(np.array([f.stamp_ns for f in frames], dtype=np.int64), stamps, truth)
         return cls(folder, camera, frames, at_frames, _read_truth_sigma(camera_file))
 
+    def depth_of(self, frame: SequenceFrame) -> np.ndarray | None:
+        """Depth float32 [H, W] of a frame in metres, NaN where unknown; None without any. Raises SequenceError."""
+        if frame.depth is None:
+            return None
+        depth = read_depth(frame.depth)
+        size = (self.camera.height, self.camera.width)
+        if depth.shape != size:
+            raise SequenceError(
+                f"{frame.depth}: is {depth.shape[1]}x{depth.shape[0]} px and camera.yaml says {size[1]}x{size[0]}; store depth "
+                "as the camera sees it, pixel by pixel"
+            )
+        return depth
+
     def require_truth(self) -> None:
         """Raise SequenceError unless at least one frame has a known velocity."""
         if not np.isfinite(self.truth).any():

@@ -111,6 +111,11 @@ class Messages:
             self.store.register(get_types_from_msg("float64 gain", CUSTOM))
         return self.make(CUSTOM, gain=gain)
 
+    def holding(self, kind: str) -> Any:
+        """A type that no typestore knows by itself and that holds messages of another one, as a function of such a message."""
+        self.store.register(get_types_from_msg(f"{kind.replace('/msg', '')}[] all", CUSTOM))
+        return lambda message: self.make(CUSTOM, all=[message])
+
 
 class Recorder:
     """Collect messages, then write them as one recording of the given format."""

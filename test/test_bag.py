@@ -108,6 +108,32 @@ def test_a_type_that_is_defined_nowhere_is_left_out(
         assert {name: topic.count for name, topic in copy.topics.items()} == {"/imu": 3}
 
 
+def test_types_of_ros_1_that_have_other_fields_in_ros_2_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("rosbag1")
+    make = recorder.messages
+    measured = dict.fromkeys(("field_of_view", "min_range", "max_range", "range"), 1.0)
+    held = make.holding("sensor_msgs/msg/Range")
+    for i in range(3):
+        stamp = START_NS + i
+        header = make.header(stamp, "sonar")
+        sonar = make.make("sensor_msgs/msg/Range", header=header, radiation_type=0, **measured)
+        recorder.add("/sonar", stamp, sonar)
+        recorder.add("/sonars", stamp, held(sonar))
+        recorder.add("/imu", stamp, make.imu(stamp, (0, 0, 0)))
+    with BagReader(recorder.write(tmp_path / "bag.bag")) as reader, BagWriter(tmp_path / "copy") as writer:
+        assert list(reader.topics) == ["/imu"]
+        for message in reader.messages():
+            writer.write(message, reader.typestore)
+    assert [line.split(" has")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "/sonar is left out: sensor_msgs/msg/Range",
+        f"/sonars is left out: {CUSTOM}",
+    ]
+    with BagReader(tmp_path / "copy") as copy:
+        assert {name: topic.count for name, topic in copy.topics.items()} == {"/imu": 3}
+
+
 def test_the_writer_never_overwrites(tmp_path: Path) -> None:
     with BagWriter(tmp_path / "out"):
         pass
@@ -121,10 +147,15 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(BagError, match=r"metadata\.yaml.*frames\.csv"):
         BagReader(tmp_path / "folder")
-    for suffix in (".bag", ".mcap", ".db3", ".txt"):
+    for suffix, mending in (
+        (".bag", "rosbag reindex"),
+        (".mcap", "mcap recover"),
+        (".db3", "ros2 bag reindex"),
+        (".txt", "ros2 bag reindex"),
+    ):
         path = tmp_path / f"garbage{suffix}"
         path.write_bytes(b"not a recording at all" * 20)
-        with pytest.raises(BagError, match=rf"garbage\{suffix}.*cannot be read"):
+        with pytest.raises(BagError, match=rf"garbage\{suffix}.*cannot be read.*try `{mending}`"):
             BagReader(path)
 
 

@@ -77,7 +77,12 @@ def run(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
         (
             ModuleNotFoundError("x", name="tqdm"),
             2,
-            "evaluate needs the Python package tqdm: pip install tqdm\n",
+            "evaluate needs the Python package tqdm: pip install --upgrade tqdm\n",
+        ),
+        (
+            ImportError("libGL.so.1: cannot open", name="cv2"),
+            2,
+            "cannot load the Python package cv2 (libGL.so.1: cannot open): pip install opencv-python-headless\n",
         ),
         (
             PermissionError(13, "Permission denied", "/a/b"),

@@ -12,6 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra [convert] is not installed")
 
+import onnx
+from onnx import TensorProto, helper
 from published_weights import deterministic_state
 from safetensors.torch import save_file
 
@@ -135,7 +137,7 @@ def test_failing_check_leaves_the_earlier_model_untouched(state, tmp_path, monke
     [
         ([], "name the checkpoint and --output"),
         (["x.pth", "--output", "x.pt"], "must end in .onnx"),
-        (["x.pth", "--output", "absent/x.onnx"], "output folder absent does not exist"),
+        (["x.pth", "--output", "absent/x.onnx"], "absent/x.onnx: its folder does not exist"),
         (["x.pth", "--output", "x.onnx", "--seed", "-1"], "--seed -1 is negative"),
         (["x.pth", "--describe"], "leave out CHECKPOINT"),
         (["--describe", "absent.onnx"], "absent.onnx"),
@@ -148,6 +150,17 @@ def test_wrong_arguments_are_refused_in_one_line(arguments, reason, tmp_path, mo
     assert message.count("\n") == 1
     assert reason in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_describe_refuses_another_network(tmp_path, capsys):
+    other = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "other",
+        *([helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])] for name in "xy"),
+    )
+    onnx.save(helper.make_model(other), tmp_path / "other.onnx")
+    assert main(["convert", "--describe", str(tmp_path / "other.onnx")]) == 2
+    assert "other.onnx has no output flow" in capsys.readouterr().err
 
 
 def test_missing_torch_is_one_line_that_says_what_to_install(tmp_path):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,13 @@ def test_comparison_takes_only_stamps_of_the_sequence(recording: Path) -> None:
     assert comparison.summary().startswith(f"1 of {FRAMES} frames answered: this computer is slower")
     assert "error  0.500 rad/s" in comparison.summary()
     np.testing.assert_array_equal(comparison.series().twist, [twist])
+
+
+def test_a_comparison_with_a_gyro_says_nothing_of_steps(recording: Path) -> None:
+    sequence = Sequence.load(recording)
+    turns = np.where(np.arange(6) < 3, sequence.truth, np.nan)
+    comparison = Comparison(replace(sequence, truth=turns))
+    assert comparison.add(START_NS, np.zeros(6), np.eye(6))
+    _, *errors = comparison.summary().splitlines()
+    assert [line.split()[0] for line in errors] == ["angular"]
+    assert "nan" not in errors[0]

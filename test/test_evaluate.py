@@ -13,8 +13,8 @@ from onnx_models import write_model
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.cli import main
-from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
+from blur_imu_ros.output_files import check_output_file
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 
 KEYS = {
@@ -286,6 +286,28 @@ def test_the_published_solve_on_signed_flow(tmp_path: Path) -> None:
     assert entry["nees_coverage_95"] == {"all": None, "w": None}
 
 
+def test_all_sequences_are_looked_at_before_the_first_is_measured(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = sequence(tmp_path / "good"), sequence(tmp_path / "bad")
+    (bad / "truth.csv").unlink()
+    # The network, which would be missed as soon as it was wanted, is not there.
+    assert main(["evaluate", str(good), str(bad), "--model", "nowhere.onnx"]) == 2
+    assert re.search(r"bad: truth\.csv is missing", capfd.readouterr().err)
+
+
+def test_depth_of_another_size_than_the_image_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = sequence(tmp_path / "s", depth=True)
+    path = sorted((folder / "depth").iterdir())[1]
+    half = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2]
+    cv2.imwrite(str(path), half)
+    assert main(["evaluate", str(folder), "--model", str(network(tmp_path)), "--direction", "oracle"]) == 2
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert re.search(rf"{path.name}: is 160x112 px and camera\.yaml says 320x224", error), error
+
+
 def test_an_output_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
     old = tmp_path / "old.json"
     old.write_text("old")
@@ -306,7 +328,7 @@ def test_an_output_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None
         ("", ["--json", "nowhere/out.json"], "its folder does not exist"),
         ("", ["--json", "/proc/out.json"], r"/proc/out\.json cannot be written .*; name another file"),
         ("", ["--json", "."], r"\. cannot be written \(Is a directory\); name another file"),
-        ("wrong size", [], "image is 160x224"),
+        ("wrong size", [], "s: image is 160x224"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_exit_code_2(

@@ -429,6 +429,38 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(
     assert not output.exists()
 
 
+def test_an_exposure_without_a_stamp_is_refused(
+    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    recorder.add("/cam/image_raw", START_NS, make.image(START_NS, image_of(np.zeros(6))))
+    recorder.add("/cam/camera_info", START_NS, make.camera_info(START_NS, WIDTH, HEIGHT, FOCAL))
+    recorder.add("/exposure_time", START_NS, make.make("std_msgs/msg/Float64", data=EXPOSURE_S))
+    bag = recorder.write(tmp_path / "walk")
+    named = ["--exposure-topic", "/exposure_time", "--exposure-field", "data"]
+    assert main(["replay", str(bag), "--model", str(model), "--output", str(tmp_path / "out"), *named]) == 2
+    assert "a std_msgs/msg/Float64 bears no stamp" in capfd.readouterr().err
+
+
+def test_a_picture_that_cannot_be_drawn_costs_only_itself(
+    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder("mcap")
+    make = recorder.messages
+    for i in range(3):
+        stamp = START_NS + i * INTERVAL_NS
+        pixels = image_of(velocity(i * 0.03) * EXPOSURE_S)
+        recorder.add("/cam/image_raw", stamp, make.image(stamp, pixels[:50] if i == 1 else pixels))
+        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
+    bag, output = recorder.write(tmp_path / "walk"), tmp_path / "out"
+    chosen = ["--exposure-s", str(EXPOSURE_S), "--picture", "1", "--no-plots"]
+    assert main(["replay", str(bag), "--model", str(model), "--output", str(output), *chosen]) == 2
+    assert "--picture 1: that frame gave no estimate" in capfd.readouterr().err
+    assert len((output / "estimates.csv").read_text().splitlines()) == 3
+    assert (output / "bag").is_dir()
+
+
 def test_an_output_is_never_overwritten(tmp_path: Path, model: Path) -> None:
     (tmp_path / "out").mkdir()
     bag = record(tmp_path / "walk", "mcap", frames=3)

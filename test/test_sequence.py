@@ -167,6 +167,14 @@ def test_missing_parts_are_named(folder: Path, tmp_path: Path) -> None:
         Sequence.load(folder)
 
 
+def test_a_quotation_mark_left_open_is_named(folder: Path) -> None:
+    path = folder / "truth.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, '"' + rows[0], *rows * 3000]))
+    with pytest.raises(SequenceError, match=r"truth\.csv, line \d+: .*quotation mark"):
+        Sequence.load(folder)
+
+
 def test_unreadable_images_are_named(folder: Path) -> None:
     path = folder / "images" / "000001.png"
     path.write_bytes(path.read_bytes()[:500])

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from blur_imu_ros.camera import CameraModel
-from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.offline.metrics import CHI2_95
 from blur_imu_ros.offline.sequence_solver import SequenceSolver, Solver
 from blur_imu_ros.options import EstimatorOptions
-from blur_imu_ros.sequence import Sequence, read_depth, read_image
+from blur_imu_ros.output_files import check_output_file
+from blur_imu_ros.sequence import Sequence, read_image
 from blur_imu_ros.solve.motion_points import MotionPoints
 from blur_imu_ros.velocity import Calibration, solve_velocity
 from training.metadata import write_calibration
@@ -52,9 +52,8 @@ def collect(network: FlowDepthNetwork, folders: list[Path]) -> list[Case]:
             if frame.exposure_s is None or not np.isfinite(truth).all():
                 continue
             prediction = solver.predict(read_image(frame.image))
-            offset = np.nan
-            if frame.depth is not None:
-                offset = depth_offset(solver, prediction, read_depth(frame.depth))
+            depth = sequence.depth_of(frame)
+            offset = np.nan if depth is None else depth_offset(solver, prediction, depth)
             # The next prediction overwrites this one's buffers.
             own = copy.deepcopy(prediction)
             cases.append(Case(sequence.camera, own, frame.exposure_s, truth, offset))

@@ -13,8 +13,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.errors import ConfigurationError
+from blur_imu_ros.output_files import check_output_file
 from training import canonical
 from training.learn.weights import load_network, round_weights, write_weights
 from training.metadata import UNCALIBRATED, contract_metadata, write_manifest_entry

@@ -14,8 +14,8 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from blur_imu_ros.command_arguments import check_output_file
 from blur_imu_ros.errors import ConfigurationError
+from blur_imu_ros.output_files import check_output_file
 from training.export import OUTPUTS
 from training.learn.batches import Shards
 from training.metadata import write_manifest_entry

@@ -14,7 +14,7 @@ import numpy as np
 from ..command_arguments import add_network_arguments, open_network
 from ..errors import ConfigurationError
 from ..network import FlowDepthNetwork
-from ..offline.evaluation import EvaluationOptions, evaluate_sequence
+from ..offline.evaluation import EvaluationOptions, check, evaluate_sequence
 from ..offline.metrics import EvaluatedFrames
 from ..offline.progress import frame_bar
 from ..options import EstimatorOptions
@@ -59,13 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print, write; returns the exit code."""
+    """Measure, write, print; returns the exit code."""
     check_outputs(args)
     sequences = [Sequence.load(folder) for folder in args.sequence]
     if len({sequence.name for sequence in sequences}) < len(sequences):
         raise ConfigurationError("two sequences have the same name; rename one of their folders")
     methods: list[Baseline | External] = [Baseline(name) for name in args.baselines]
     methods += [External.parse(text) for text in args.trajectory]
+    for sequence in sequences:
+        check(sequence, EvaluationOptions(fit_exposure=True))
     network = open_network(args)
     entries = [_measure(sequence, network, methods, TrajectoryCache(args.cache)) for sequence in sequences]
     result = report(network.spec.name, [sequence.name for sequence in sequences], entries)
@@ -75,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
         drawings += worst_frames(sequences, network, [methods[0].frames for methods in entries])
     network.close()
     tables = accuracy_tables(result)
-    print("\n\n".join(f"{title}\n\n{table}" for title, table in tables.items()))
     write_outputs(args, result, tables, drawings)
+    print("\n\n".join(f"{title}\n\n{table}" for title, table in tables.items()))
     return 0
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from ..errors import SequenceError
+from ..output_files import replace_file, write_json
 from ..sequence import Sequence
 from .trajectory import Trajectory, read_tum, write_tum
 
@@ -45,9 +45,7 @@ class TrajectoryCache:
         for name, trajectory in zip(names, trajectories, strict=True):
             write_tum(trajectory, entry / name)
         done = {"sequence": sequence.name, "seconds": seconds, "trajectories": names}
-        with tempfile.NamedTemporaryFile("w", dir=entry, delete=False, encoding="utf-8") as file:
-            json.dump(done, file)
-        os.replace(file.name, entry / "done.json")
+        replace_file(entry / "done.json", lambda draft: write_json(draft, done))
 
     def _entry(self, sequence: Sequence, method: str) -> Path:
         content = fingerprint(sequence.folder.resolve(), tuple(frame.image for frame in sequence.frames))

@@ -40,8 +40,9 @@ def _draw(sequence: Sequence, network: FlowDepthNetwork, frames: EvaluatedFrames
     inverse_depth = solver.camera_solver.inverse_depth(prediction)
     figure = draw_picture(solver.canonical, flow, inverse_depth, twist, truth)
     error = twist - truth
+    off = [(np.linalg.norm(error[:3]), "rad/s"), (np.linalg.norm(error[3:]), "m/s")]
     caption = (
         f"Worst frame of {sequence.name} (number {number}, {frames.blur_px[row]:.1f} px of blur): off by "
-        f"{np.linalg.norm(error[:3]):.1f} rad/s and {np.linalg.norm(error[3:]):.1f} m/s"
+        + " and ".join(f"{length:.1f} {unit}" for length, unit in off if np.isfinite(length))
     )
     return Drawing(f"worst_{sequence.name}.jpg", caption, figure)

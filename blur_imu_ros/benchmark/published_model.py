@@ -41,7 +41,7 @@ def published_model() -> Path:
 
 def _write(path: Path) -> None:
     from ..convert.export import write_architecture
-    from ..convert.install import replace_file
+    from ..output_files import replace_file
 
     replace_file(path, lambda draft: write_architecture(draft, stride=STRIDE, seed=SEED))
 

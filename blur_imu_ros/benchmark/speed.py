@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import subprocess
@@ -17,12 +16,12 @@ from typing import Any
 import onnxruntime
 from tqdm import tqdm
 
-from ..command_arguments import check_output_file
 from ..errors import BlurImuError, ConfigurationError
 from ..model.finding import SIZES as MODEL_SIZES
 from ..model.finding import find_model
 from ..model.providers import EXECUTION_PROVIDERS
 from ..network import Provider
+from ..output_files import check_output_file, write_json
 from ..sequence import Sequence
 from .machine import describe_machine
 from .markdown import write_section
@@ -66,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print, write; returns the exit code."""
+    """Measure, write, print; returns the exit code."""
     for path in (args.json, args.markdown):
         check_output_file(path)
     if args.frames < 10 or args.threads < 0:
@@ -92,11 +91,11 @@ def run(args: argparse.Namespace) -> int:
         "scaling": measured[len(runs) :],
     }
     text = _markdown(result)
-    print(text)
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(args.json, result)
     if args.markdown:
         write_section(args.markdown, "speed", text)
+    print(text)
     return 0
 
 

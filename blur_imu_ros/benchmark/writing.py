@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from ..command_arguments import check_output_file
 from ..errors import ConfigurationError
+from ..output_files import check_output_file, write_json
 from .charts import Drawing
 from .html import write_html
 from .markdown import write_section
@@ -65,7 +64,7 @@ def write_outputs(
     """Write all that was asked for."""
     about = f"Model `{result['model']}`, {result['date']}, {result['machine']['summary']}. {NOTES}"
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(args.json, result)
     if args.csv:
         write_csv(result, args.csv)
     if args.plots:

@@ -49,9 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
+    from ..output_files import replace_file
     from .checkpoint import load_checkpoint
     from .export import Agreement, check_onnx, write_onnx
-    from .install import InstalledModel, check_output, record, replace_file
+    from .install import InstalledModel, check_output, record
     from .published import HEIGHT, WIDTH
 
     output = args.output.expanduser()

@@ -34,6 +34,8 @@ def count(path: Path) -> ModelCost:
     except Exception as error:  # a file that is not there, no protocol buffer, or no valid graph
         raise ModelError(f"model {path} cannot be read: {first_line(error)}; name an ONNX model") from error
     shapes = _shapes(model.graph)
+    if len(shapes.get("flow", ())) != 4:
+        raise ModelError(f"model {path} has no output flow [1,2,h,w]; name a model of this package")
     # Integer tensors are shapes and indices, not weights.
     weights = [item for item in model.graph.initializer if item.data_type != onnx.TensorProto.INT64]
     rows, columns = shapes["flow"][2:]

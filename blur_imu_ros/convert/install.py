@@ -1,9 +1,6 @@
 """Putting a converted model in place: model, card and manifest entry, each written whole or not at all."""
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import yaml
 
 from ..errors import ConfigurationError
 from ..model.finding import MANIFEST, read_manifest
+from ..output_files import check_output_file, replace_file
 
 
 @dataclass(frozen=True)
@@ -27,23 +25,8 @@ def check_output(path: Path) -> None:
     """Refuse a place where the model could not be put, before any work is done. ConfigurationError or ModelError."""
     if path.suffix != ".onnx":
         raise ConfigurationError(f"output {path} must end in .onnx")
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"output folder {path.parent} does not exist; create it first")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ConfigurationError(f"output {path} cannot be written; choose another place")
+    check_output_file(path)
     read_manifest(path.parent)
-
-
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, then move it there in one step; on any failure `path` is untouched."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            draft = Path(folder) / path.name
-            write(draft)
-            os.replace(draft, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ConfigurationError(f"{path} cannot be written: {reason}; choose another place") from error
 
 
 def record(model: InstalledModel, card: str) -> None:

@@ -49,7 +49,6 @@ class Comparison:
     def summary(self) -> str:
         """Frames answered, and the root-mean-square error beside that of always saying zero."""
         twist, truth = self._answered()
-        known = np.isfinite(truth).all(axis=1)
         frames = len(self.sequence.frames)
         lines = [f"{len(self)} of {frames} frames answered"]
         if len(self) < 0.9 * frames:
@@ -57,6 +56,9 @@ class Comparison:
                 ": this computer is slower than the recording, and the node skips frames rather than lag"
             )
         for name, unit, part in (("angular", "rad/s", slice(0, 3)), ("linear", "m/s", slice(3, 6))):
+            known = np.isfinite(truth[:, part]).all(axis=1)
+            if not known.any():
+                continue
             error, zero = _rms((twist - truth)[known, part]), _rms(truth[known, part])
             lines.append(
                 f"{name:8s} error {error:6.3f} {unit:5s} rms, where the motion itself is {zero:6.3f}"

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..direction import DirectionDecision
-from ..errors import ExposureError
+from ..errors import ExposureError, ImageError
 from ..estimate import Estimate, Frame
 from ..estimator import BlurImuEstimator, SeenFrame
 from ..network import FlowDepthNetwork, Prediction
 from ..options import EstimatorOptions
-from ..sequence import Sequence, read_depth, read_image
+from ..sequence import Sequence, read_image
 from .exposure_fit import fit_exposure, limit_note
 from .metrics import EvaluatedFrames, true_sign
 from .progress import Progress
@@ -78,14 +78,41 @@ def evaluate_sequence(
 ) -> SequenceEvaluation:
     """Estimate every reported frame of a sequence and put its truth beside it.
 
-    Raises SequenceError without truth, ExposureError where exposure is unknown and not to be fitted.
+    Raises what `check` does, and ImageError or ExposureError where a frame cannot be used.
     """
+    check(sequence, options)
+    try:
+        return _evaluated(sequence, network, options, progress)
+    except (ImageError, ExposureError) as error:
+        raise type(error)(f"{sequence.folder}: {error}") from error
+
+
+def check(sequence: Sequence, options: EvaluationOptions) -> None:
+    """Raise SequenceError without truth, ExposureError where exposure is unknown and is not or cannot be fitted."""
     sequence.require_truth()
+    missing = [i for i, frame in enumerate(sequence.frames) if frame.exposure_s is None]
+    if not missing:
+        return
+    if not options.fit_exposure:
+        raise ExposureError(
+            f"{sequence.folder / 'frames.csv'}: exposure_s of frame {missing[0]} is unknown; fill it in, or fit one for "
+            "the sequence with --fit-exposure"
+        )
+    if len(sequence.frames) <= BLOCK_FRAMES:
+        raise ExposureError(
+            f"{sequence.folder}: {len(sequence.frames)} frames are too few to fit the exposure on even blocks of "
+            f"{BLOCK_FRAMES} and report the odd ones; use a longer sequence or fill in exposure_s"
+        )
+
+
+def _evaluated(
+    sequence: Sequence, network: FlowDepthNetwork, options: EvaluationOptions, progress: Progress[int]
+) -> SequenceEvaluation:
     solver = SequenceSolver(sequence.camera, network, options.solver, options.estimator)
     exposure_s, fitted = np.array([f.exposure_s or np.nan for f in sequence.frames]), None
     reported = np.arange(len(sequence.frames))
     if np.isnan(exposure_s).any():
-        fitted = _fit(sequence, solver, options, progress)
+        fitted = _fit(sequence, solver, np.isnan(exposure_s), progress)
         exposure_s = np.where(np.isnan(exposure_s), fitted, exposure_s)
         reported = reported[_odd(reported)]
     if options.as_the_node:
@@ -108,23 +135,9 @@ def _odd(frames: np.ndarray) -> np.ndarray:
     return frames // BLOCK_FRAMES % 2 == 1
 
 
-def _fit(
-    sequence: Sequence, solver: SequenceSolver, options: EvaluationOptions, progress: Progress[int]
-) -> float:
-    """Fit the exposure on the even blocks; the network runs once per frame, only the solve is repeated."""
+def _fit(sequence: Sequence, solver: SequenceSolver, unknown: np.ndarray, progress: Progress[int]) -> float:
+    """Fit the exposure on the even blocks, where it is unknown; the network runs once per frame, only the solve is repeated."""
     frames = np.arange(len(sequence.frames))
-    if not options.fit_exposure:
-        missing = next(i for i in frames if sequence.frames[i].exposure_s is None)
-        raise ExposureError(
-            f"{sequence.folder / 'frames.csv'}: exposure_s of frame {missing} is unknown; fill it in, or fit one for "
-            "the sequence with --fit-exposure"
-        )
-    if not _odd(frames).any():
-        raise ExposureError(
-            f"{sequence.folder}: {len(frames)} frames are too few to fit the exposure on even blocks of {BLOCK_FRAMES} "
-            "and report the odd ones; use a longer sequence or fill in exposure_s"
-        )
-    unknown = np.array([frame.exposure_s is None for frame in sequence.frames])
     # What is known of other frames says nothing of these.
     fitting = frames[~_odd(frames) & unknown & np.isfinite(sequence.truth[:, :3]).all(axis=1)]
     images = (read_image(sequence.frames[i].image) for i in progress(fitting))
@@ -229,9 +242,8 @@ def _row(
 ) -> dict[str, np.ndarray | float | int]:
     """One frame in the columns of EvaluatedFrames; must run before the next prediction."""
     frame, prediction = sequence.frames[i], measurement.prediction
-    depth_error = np.nan
-    if frame.depth is not None:
-        depth_error = solver.inverse_depth_error(prediction, read_depth(frame.depth))
+    depth = sequence.depth_of(frame)
+    depth_error = np.nan if depth is None else solver.inverse_depth_error(prediction, depth)
     return {
         "stamps_ns": frame.stamp_ns,
         "twist": measurement.twist,

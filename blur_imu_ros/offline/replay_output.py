@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from ..bag import BagMessage, BagWriter
 from ..errors import ConfigurationError
 from ..network import FlowDepthNetwork
 from ..options import EstimatorOptions
+from ..output_files import write_json
 from ..plots import draw_all, draw_picture
 from ..recordings.bag_topics import IMU_TOPIC, TWIST_TOPIC
 from ..recordings.recording import Recording
@@ -82,11 +82,9 @@ def write_all(
     series.write_csv(output / "estimates.csv")
     alignment = align_series(recording, series)
     result = measures(recording, run, series, alignment, fitted_s, network_width)
-    (output / "metrics.json").write_text(
-        json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    if bag:
-        write_bag(recording, run, output / "bag")
+    write_json(output / "metrics.json", result)
     if plots:
         draw_all(series, reference(recording, series, alignment), output)
+    if bag:
+        write_bag(recording, run, output / "bag")
     return alignment

@@ -106,6 +106,11 @@ class BagRecording:
         cameras: set[str] = set()
         for raw in self._reader.messages([source.topic]):
             message = self._reader.decode(raw)
+            if not hasattr(message, "header"):
+                raise ExposureError(
+                    f"{self._reader.path}, {source.topic}: a {raw.type} bears no stamp, so nothing tells to which image it "
+                    "belongs; give --exposure-s"
+                )
             cameras |= source.field.stated_by(message)
             check_one_source(cameras)
             try:

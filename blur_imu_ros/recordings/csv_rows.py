@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from ..errors import SequenceError
 
@@ -26,7 +27,7 @@ def read_rows(
     unknown = [name for name in header if name not in required + optional]
     if missing or unknown or len(set(header)) != len(header):
         raise SequenceError(f"{path}, line 1: header is {','.join(header)!r}; write {expected}")
-    for fields in reader:
+    for fields in _whole(reader, path):
         where = f"{path}, line {reader.line_num}"
         if not fields:
             continue
@@ -35,6 +36,15 @@ def read_rows(
                 f"{where}: {len(fields)} fields where the header has {len(header)}; write {expected}"
             )
         yield where, dict(zip(header, (field.strip() for field in fields), strict=True))
+
+
+def _whole(reader: Any, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise SequenceError(
+            f"{path}, line {reader.line_num}: {error}; is a quotation mark left open before?"
+        ) from error
 
 
 def nanoseconds(text: str) -> int:
