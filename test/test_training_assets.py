@@ -35,6 +35,23 @@ def test_formats_of_one_wallpaper_stay_in_one_split_under_names_of_their_own(tmp
     assert len(set.union(*splits.values())) > 1
 
 
+def test_what_an_earlier_split_shows_is_left_out(tmp_path: Path):
+    rng = np.random.default_rng(2)
+    folder = tmp_path / "ufoai-textures" / "tex_misc"
+    folder.mkdir(parents=True)
+    poster = np.zeros((160, 160))
+    cv2.circle(poster, (60, 100), 40, 120, -1)
+    for i in range(30):
+        # Noise in the dark, which says nothing of what is shown, differs from file to file.
+        image = np.clip(poster * rng.uniform(0.7, 1.5) + rng.normal(8, 3, poster.shape), 0, 255)
+        cv2.imwrite(str(folder / f"adverta{i:02d}.png"), image.astype(np.uint8))
+    rows = write_textures(tmp_path, tmp_path / "pack")
+    assert len(rows) > 15
+    assert {split for *_, split in rows} == {"train"}
+    files = {p.relative_to(tmp_path / "pack").as_posix() for p in tmp_path.glob("pack/**/*.jpg")}
+    assert files == {row[0] for row in rows}
+
+
 def test_an_interrupted_package_is_unpacked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sources, "DEBIAN_PACKAGES", ())
     monkeypatch.setattr(sources, "PYTHON_PACKAGES", ("surfaces==1.0",))

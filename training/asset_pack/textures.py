@@ -16,6 +16,8 @@ from training.asset_pack.split import Split, split_of
 LONGEST_SIDE = {"photograph": 2000}
 SURFACE_SIDE = 1024
 NEAR_DUPLICATE_BITS = 5
+# Grey levels of a thumbnail of so many pixels that correlate by more are of one picture, whatever its brightness.
+THUMBNAIL, SAME_PICTURE = 24, 0.96
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,13 @@ _WALLPAPER = re.compile(r"([^/]+)/contents/images/")
 def write_textures(unpacked: Path, pack: Path) -> list[tuple[str, str, str, str]]:
     """Write pack/textures/<split>/<kind>/<name>.jpg; returns rows (file in the pack, package, source path, split).
 
-    All formats of a wallpaper go where the first of them goes. Raises FileExistsError where two files would have one name.
+    All formats of a wallpaper go where the first of them goes; what looks like one of the train split, or, in the test split,
+    of the validation split, is left out. Raises FileExistsError where two files would have one name.
     """
     rows: list[tuple[str, str, str, str]] = []
     signatures: list[tuple[int, Split]] = []
     wallpapers: dict[str, Split] = {}
-    written: set[Path] = set()
+    written: dict[Path, np.ndarray] = {}
     taken: set[Path] = set()
     for rule in RULES:
         for path, relative in _matching(unpacked / rule.package, rule.pattern):
@@ -131,11 +134,29 @@ def write_textures(unpacked: Path, pack: Path) -> list[tuple[str, str, str, str]
             target = pack / "textures" / split.value / rule.kind / name
             if target in written:
                 raise FileExistsError(f"{target}: a second file of this name, {relative} of {rule.package}")
-            written.add(target)
+            written[target] = _thumbnail(image)
             target.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, 90])
             rows.append((target.relative_to(pack).as_posix(), rule.package, relative, split.value))
-    return rows
+    shared = _seen_in_an_earlier_split([row[3] for row in rows], np.array(list(written.values())))
+    for row in shared:
+        (pack / rows[row][0]).unlink()
+    return [row for i, row in enumerate(rows) if i not in shared]
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """Grey levels of the shrunk image, of mean zero and length one."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel().astype(float)
+    small -= small.mean()
+    return small / max(float(np.linalg.norm(small)), 1e-6)
+
+
+def _seen_in_an_earlier_split(splits: list[str], thumbnails: np.ndarray) -> set[int]:
+    """Which of the textures look like one of a split before theirs; thumbnails [n, pixels]."""
+    order = np.array([[split.value for split in Split].index(split) for split in splits])
+    alike = thumbnails @ thumbnails.T > SAME_PICTURE
+    return set(np.flatnonzero((alike & (order[:, None] > order)).any(axis=1)).tolist())
 
 
 def _matching(root: Path, pattern: str) -> Iterator[tuple[Path, str]]:
