@@ -118,9 +118,23 @@ class ExposureField:
         return value
 
 
+@dataclass(frozen=True)
+class RealSenseField(ExposureField):
+    """The exposure that a RealSense states with its infrared and depth images. With those of its colour camera, which alone have
+    a brightness, it states steps of 0.1 ms, or with auto exposure whatever was last set by hand (librealsense, issue 5035)."""
+
+    def read(self, message: Any) -> float | None:
+        if _json_value(self._follow(message), "brightness") is not None:
+            raise ExposureError(
+                "a RealSense does not state what exposure its colour camera chooses: turn auto exposure off, and set exposure_s "
+                "to its exposure (166 is 0.0166 s)"
+            )
+        return super().read(message)
+
+
 DRIVERS = {
     "flir_camera_msgs/msg/ImageMetaData": ExposureField("exposure_time", "", ExposureUnit.MICROSECONDS),
-    "realsense2_camera_msgs/msg/Metadata": ExposureField(
+    "realsense2_camera_msgs/msg/Metadata": RealSenseField(
         "json_data", "actual_exposure", ExposureUnit.MICROSECONDS
     ),
     "diagnostic_msgs/msg/DiagnosticArray": ExposureField("", "ExposureTime", ExposureUnit.MICROSECONDS),

@@ -102,7 +102,12 @@ class BlurImuNode(LifecycleNode):
             return FAILURE
         try:
             self._pipeline = Pipeline(
-                self, lambda: self._settings, self._health, self._estimator, self._outputs
+                self,
+                lambda: self._settings,
+                self._health,
+                self._estimator,
+                self._outputs,
+                self.report_fault,
             )
         except Exception as error:
             self._failure = describe(error)

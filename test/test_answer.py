@@ -12,7 +12,7 @@ from blur_imu_ros.live.answer import PATIENCE_S, FrameAnswerer
 from blur_imu_ros.live.camera_source import CameraSource
 from blur_imu_ros.live.intake import ReceivedFrame
 from blur_imu_ros.live.settings import Settings
-from blur_imu_ros.options import UndecidedSign
+from blur_imu_ros.options import EstimatorOptions, UndecidedSign
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Estimator:
     exposures: tuple[float, ...] = ()
     condition: float = 1.0
     decided: bool = True
+    options: EstimatorOptions = field(default_factory=EstimatorOptions)
     last_canonical: np.ndarray | None = None
     last_prediction: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(flow=np.zeros((2, 1, 1)), representation=None)
@@ -166,13 +167,27 @@ def test_what_cannot_be_published_is_counted_and_the_next_is_answered(answering)
     assert answerer.estimator.exposures == (0.01, 0.01)
 
 
-def test_what_waited_too_long_is_stale(answering):
-    answerer, answer, published, dropped = answering((1,), stale_after_s=0.001)
-    assert answer(1) < 0.001
-    time.sleep(0.01)
+def test_a_slow_estimator_answers_every_frame_that_it_has_estimated(answering):
+    answerer, answer, published, dropped = answering((1, 2), stale_after_s=0.001)
+    for stamp in (1, 2):
+        answer(stamp)
+        # The next one was still in work when this one would have been given up.
+        time.sleep(0.01)
     answerer.release()
-    assert published == []
-    assert [cause for cause, _ in dropped] == ["waited too long"]
+    assert published == [-1, 2]
+    assert dropped == []
+
+
+def test_a_frame_is_not_held_for_one_that_cannot_help_it(answering):
+    published_before = []
+    far = round((EstimatorOptions().direction.max_interval_s + 0.01) * 1e9)
+    answerer, answer, published, _ = answering((1,))
+    answer(1)
+    estimate = answerer.estimator.estimate
+    answerer.estimator.estimate = lambda one: (published_before.extend(published), estimate(one))[1]
+    answer(1 + far)
+    assert published_before == [1]
+    assert published == [1, 1 + far]
 
 
 def test_parameters_keep_estimates_back_only_beyond_their_limits(answering):

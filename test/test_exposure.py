@@ -53,6 +53,12 @@ def test_a_key_of_json():
         assert REALSENSE.read(SimpleNamespace(json_data=foreign)) is None
 
 
+def test_the_colour_camera_of_a_realsense_states_no_exposure():
+    text = '{"frame_number": 7, "actual_exposure": 166, "auto_exposure": 1, "brightness": 0}'
+    with pytest.raises(ExposureError, match=r"turn auto exposure off.*exposure_s"):
+        REALSENSE.read(SimpleNamespace(json_data=text))
+
+
 def test_a_key_value_of_diagnostics():
     ours = DiagnosticStatus(
         values=[KeyValue(key="AnalogueGain", value="2"), KeyValue(key="ExposureTime", value="20000")]

@@ -205,3 +205,11 @@ def test_a_frame_that_waits_at_the_end_is_accounted_for(camera):
     subject.intake.close()
     subject.intake.close()
     assert subject.dropped == ["deactivated"]
+
+
+def test_no_exposure_is_taken_for_seconds_that_would_be_a_jump_of_time(camera):
+    # Milliseconds given as seconds: no second image has told yet how far images are apart.
+    subject = camera(exposure_s=8.0)
+    subject.image(0)
+    assert subject.placed == []
+    assert subject.dropped == ["unusable exposure time"]

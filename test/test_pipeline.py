@@ -71,7 +71,15 @@ class Subject:
     def __init__(self, node, estimator, *, calibrated=True, **settings):
         self.node, self.estimator, self.outputs, self.health = node, estimator, Outputs(), Health()
         self.settings = replace(Settings(), exposure_s=EXPOSURE_S, **settings)
-        self.pipeline = Pipeline(node, lambda: self.settings, self.health, estimator, self.outputs)
+        self.faults = []
+        self.pipeline = Pipeline(
+            node,
+            lambda: self.settings,
+            self.health,
+            estimator,
+            self.outputs,
+            lambda kind, error: self.faults.append((kind, str(error))),
+        )
         if calibrated:
             self.calibrate(camera_info())
 
@@ -121,6 +129,19 @@ def test_the_time_without_images_begins_when_it_listens(build):
     subject = build(estimator=Estimator(warming_s=0.3))
     assert subject.pipeline.started_s - begin > 0.3
     subject.pipeline.close()
+
+
+def test_a_debug_image_that_fails_costs_no_answer(build, monkeypatch):
+    def fail(*_):
+        raise ValueError("no room")
+
+    subject = build()
+    monkeypatch.setattr(subject.outputs, "publish_debug", fail)
+    subject.estimator.go.set()
+    subject.send()
+    subject.wait_until_counted()
+    assert subject.counts() == {"received": 1, "answered": 1}
+    assert subject.faults == [("debug image", "no room")]
 
 
 def test_an_answer_is_told_with_its_age_and_how_sure_it_is(build):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.output_files import check_output_file
 from training import canonical
 from training.learn.weights import load_network, round_weights, write_weights
-from training.metadata import UNCALIBRATED, contract_metadata, write_manifest_entry
+from training.metadata import UNCALIBRATED, contract_metadata, read_calibration, write_manifest_entry
 from training.network import FlowDepthNetwork
 from training.onnx_graph import fold_constants, pack, shorten
 
@@ -91,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_output_file(arguments.output)
     calibration = dict(UNCALIBRATED)
     if arguments.calibration:
-        calibration |= json.loads(arguments.calibration.read_text())
+        calibration |= read_calibration(arguments.calibration)
     network = load_network(arguments.checkpoint, arguments.focal_px, arguments.looks)
     round_weights(network)
     entries = contract_metadata(arguments.focal_px, calibration, arguments.training_run)

@@ -18,6 +18,7 @@ from training.learn.compute import compute_device
 from training.learn.configuration import TrainingConfig, add_fields, learning_rate
 from training.learn.run import CHECKPOINT, Run
 from training.network import NetworkConfig
+from training.numbers import positive
 from training.on_gpu.maker import Maker
 from training.on_gpu.memory import Memory
 from training.on_gpu.rooms import PlannedKey, Supply, read_keys, start_workers
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run starts from")
     parser.add_argument(
-        "--minutes", type=float, required=True, help="how long; the learning rate falls over this time"
+        "--minutes", type=positive, required=True, help="how long; the learning rate falls over this time"
     )
     parser.add_argument("--workers", type=int, default=14, help="processes that build rooms")
     parser.add_argument("--memory", type=int, default=30000, help="samples kept on the GPU, 0.86 MB each")
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--making", type=float, default=0.35, help="share of the GPU's time that goes into samples"
     )
     canonical.add_arguments(parser)
+    parser.add_argument("--collages", type=float, default=0.1, help="share of collages among the key frames")
     add_everyday(parser)
     add_fields(parser, LEARNING)
 
@@ -62,9 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.run} holds a run already, which would be lost: give another --run, and --start-from "
             f"{arguments.run / CHECKPOINT} to go on from its weights"
         )
+    canonical.check_size(*arguments.size)
     device, began = compute_device(), time.monotonic()
     torch.backends.cudnn.benchmark = True
-    samples = SampleConfig(*arguments.size, arguments.focal_px, everyday_share=arguments.everyday)
+    samples = SampleConfig(
+        *arguments.size, arguments.focal_px, arguments.collages, everyday_share=arguments.everyday
+    )
     config = TrainingConfig(**{name: getattr(arguments, name) for name in LEARNING}, velocity_from=0.0)
     state = Run(arguments.run, config, NetworkConfig(), device, samples.canonical_px)
     if arguments.start_from:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import onnx
 import yaml
 
+from blur_imu_ros.errors import ConfigurationError, first_line
 from training import canonical
 
 UNCALIBRATED = {
@@ -16,6 +18,7 @@ UNCALIBRATED = {
     "covariance_scale": [1.0] * 6,
     "depth_scale_sigma": 0.15,
     "min_blur_px": 1.0,
+    "error_correlation_px": 0.0,
 }
 
 
@@ -39,8 +42,20 @@ def calibration_entries(calibration: dict) -> dict[str, str]:
         "covariance_scale": ",".join(str(value) for value in calibration["covariance_scale"]),
         "depth_scale_sigma": str(calibration["depth_scale_sigma"]),
         "min_blur_px": str(calibration["min_blur_px"]),
-        "error_correlation_px": str(calibration.get("error_correlation_px", 0.0)),
+        "error_correlation_px": str(calibration["error_correlation_px"]),
     }
+
+
+def read_calibration(path: Path) -> dict:
+    """What `python -m training calibrate` wrote. Raises ConfigurationError for anything else."""
+    try:
+        calibration = json.loads(path.read_text(encoding="utf-8"))
+        calibration_entries(UNCALIBRATED | calibration)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(
+            f"--calibration {path} is not what `python -m training calibrate` writes ({first_line(error)}): name its --output"
+        ) from error
+    return calibration
 
 
 def write_calibration(path: Path, calibration: dict) -> None:

@@ -14,6 +14,7 @@ from blur_imu_ros.errors import ConfigurationError
 from training.learn.batches import Batch, Shards, assemble
 from training.learn.losses import double_angle
 from training.learn.weights import load_network
+from training.numbers import positive_int
 
 COLUMNS = ("input", "flow", "true flow", "depth", "true depth")
 FULL_FLOW_RAD = 0.08
@@ -93,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="such as RUN/last.pt")
     parser.add_argument("--samples", type=Path, nargs="+", required=True, help="folders of shards")
     parser.add_argument("--output", type=Path, default=Path("output/sheet.png"), help="the sheet")
-    parser.add_argument("--count", type=int, default=8, help="how many samples to show")
+    parser.add_argument("--count", type=positive_int, default=8, help="how many samples to show")
     parser.add_argument("--seed", type=int, default=0)
 
 

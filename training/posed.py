@@ -16,6 +16,7 @@ from training.imaging.blur import View
 from training.imaging.motion import ExposureMotion, median_blur_px
 from training.imaging.posed_layouts import Layout, read_recording
 from training.imaging.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
+from training.numbers import positive_int
 from training.samples import SampleConfig, check_kept, make_sample, write_shard
 
 EXPOSURE_S = (0.003, 0.1)
@@ -87,13 +88,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--shards", type=int, default=1, help="how many shards to make")
-    parser.add_argument("--shard-size", type=int, default=256, help="samples in a shard")
+    parser.add_argument("--shard-size", type=positive_int, default=256, help="samples in a shard")
     canonical.add_arguments(parser, canonical.WINDOW)
     parser.add_argument("--seed", type=int, default=0)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make shards; existing ones are kept."""
+    canonical.check_size(*arguments.size)
     cv2.setNumThreads(1)
     config = SampleConfig(*arguments.size, arguments.focal_px, shard_size=arguments.shard_size)
     recording = read_recording(arguments.folder, Layout(arguments.layout))

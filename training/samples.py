@@ -19,6 +19,7 @@ from training.imaging.collage import make_collage
 from training.imaging.keyframe import KeyFrame, load_keyframe
 from training.imaging.motion import ExposureMotion, draw_motion
 from training.imaging.sensor import draw_sensor, expose
+from training.numbers import positive_int
 
 # Longest median blur.
 MAX_BLUR_RAD = 80.0 / canonical.FOCAL_PX
@@ -149,7 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     canonical.add_arguments(parser, canonical.WINDOW)
-    parser.add_argument("--shard-size", type=int, default=256, help="samples in a shard")
+    parser.add_argument("--shard-size", type=positive_int, default=256, help="samples in a shard")
     parser.add_argument("--collages", type=float, default=0.4, help="share of collages among the key frames")
     add_everyday(parser)
 

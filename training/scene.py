@@ -81,7 +81,8 @@ class SceneReader(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.answer(self.features(shrunk(image))).float()
         rows, columns = (int(n) // STRIDE for n in image.shape[-2:])
-        depth = resized(seen, (rows, columns))
+        with torch.autocast(image.device.type, enabled=False):
+            depth = resized(seen, (rows, columns))
         inverse_depth = torch.exp(bounded(depth[:, :1], -4, 3)) * 0.5
         log_sigma = torch.log(inverse_depth.detach()) + depth[:, 1:].clamp(-4, 2) - 1.0
         return inverse_depth, log_sigma

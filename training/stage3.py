@@ -25,6 +25,7 @@ from training.learn.real_frames import RealBatch, RealFrames
 from training.learn.run import Run, remember
 from training.learn.weights import load_network, read_checkpoint
 from training.network import FlowDepthNetwork, NetworkConfig
+from training.numbers import positive, positive_int
 
 # ln sigma added where the camera sees nothing: such places have no say in the velocity.
 UNSEEN = 20.0
@@ -110,8 +111,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", type=float, default=1.0, help="weight of the distance from the starting network"
     )
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this long")
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--minutes", type=positive, default=float("inf"), help="stop after this long")
+    parser.add_argument("--every", type=positive_int, default=50, help="steps between checkpoints")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--seed", type=int, default=1)
 
@@ -120,11 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Train until the steps or the minutes are used up."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ConfigurationError("stage 3 is short: start it as one process")
+    canonical.check_size(*arguments.size)
     torch.set_num_threads(arguments.threads)
     config = TrainingConfig(
         steps=arguments.steps,
         batch=arguments.batch,
         learning_rate=arguments.learning_rate,
+        warm_up=max(1, arguments.steps // 20),
         seed=arguments.seed,
     )
     state = start_run(arguments.run, config, arguments.start_from, arguments.focal_px)

@@ -24,6 +24,7 @@ from training.learn.run import Run, remember
 from training.learn.validate import validate
 from training.looks.measurement import measurement
 from training.network import NetworkConfig
+from training.numbers import positive, positive_int
 from training.pictures import write_sheet
 
 
@@ -84,8 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=NetworkConfig().looks,
         help="how often the network looks, from 2 on",
     )
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
-    parser.add_argument("--every", type=int, default=500, help="steps between validations")
+    parser.add_argument("--minutes", type=positive, default=math.inf, help="stop after this long")
+    parser.add_argument("--every", type=positive_int, default=500, help="steps between validations")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument(
         "--compile", action="store_true", help="compile the network first: faster steps, needs a C++ compiler"
@@ -105,6 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     shards = Shards(arguments.samples)
     held_out = Shards(arguments.validation)
+    if held_out.canonical_px != shards.canonical_px:
+        raise ConfigurationError(
+            f"--validation has a canonical focal length of {held_out.canonical_px:g} px, --samples of "
+            f"{shards.canonical_px:g} px: give samples of one"
+        )
     crops = {(min(config.crop[0], height), min(config.crop[1], width)) for height, width in shards.sizes()}
     for height, width in sorted(crops.union(held_out.sizes())):
         canonical.check_size(width, height)

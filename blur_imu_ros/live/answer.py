@@ -31,7 +31,6 @@ class _Held:
     frame: ReceivedFrame
     estimate: Estimate
     seen: Seen | None
-    since_s: float
 
 
 class FrameAnswerer:
@@ -83,6 +82,8 @@ class FrameAnswerer:
             self.release()
             self.estimator.reset()
             self._epoch = frame.epoch
+        elif self._held and not self._helped(self._held, frame):
+            self.release()
         try:
             estimate = self._estimate(frame, settings)
             revised = self.estimator.revised()
@@ -93,20 +94,21 @@ class FrameAnswerer:
         self.release(revised)
         seen = newest(self.estimator)
         if self.estimator.waits:
-            self._held = _Held(frame, estimate, seen, time.monotonic())
+            self._held = _Held(frame, estimate, seen)
         else:
             self._deliver(frame, estimate, seen)
+
+    def _helped(self, held: _Held, frame: ReceivedFrame) -> bool:
+        """Whether a frame is near enough in time to one that waits to tell its sign."""
+        interval_s = (frame.t_mid_ns - held.frame.t_mid_ns) * 1e-9
+        return self.estimator.options.direction.comparable(interval_s)
 
     def release(self, revised: Estimate | None = None) -> None:
         """Deliver the frame that waits for its next one, if any: as revised by it, or as it was."""
         if self._held is None:
             return
         held, self._held = self._held, None
-        if time.monotonic() - held.since_s > self._settings().stale_after_s:
-            # The camera stopped in between.
-            self._drop(DropCause.STALE, "")
-        else:
-            self._deliver(held.frame, revised or held.estimate, held.seen)
+        self._deliver(held.frame, revised or held.estimate, held.seen)
 
     def _deliver(self, frame: ReceivedFrame, estimate: Estimate, seen: Seen | None) -> None:
         cause = DropCause.STOPPED if self._closed else _gate(estimate, self._settings())

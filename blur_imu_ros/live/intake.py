@@ -125,7 +125,7 @@ class FrameIntake:
             self._drop(
                 DropCause.NO_EXPOSURE,
                 "no exposure message came with the image's stamp; check that the exposure topic is remapped, and "
-                "exposure_field, exposure_key and exposure_tolerance_s",
+                "exposure_field, exposure_key, exposure_source and exposure_tolerance_s",
             )
 
     def _exposure_of(self, frame: ReceivedFrame, last_call: bool) -> float | None:
@@ -152,7 +152,8 @@ class FrameIntake:
             self._jumped.clear()
             self._epochs.restart()
         try:
-            check_exposure(exposure_s, self._interval.longest_exposure_s)
+            # What the frame interval is, no first frame tells; but none is longer than what counts as a jump.
+            check_exposure(exposure_s, self._interval.longest_exposure_s or settings.time_jump_s)
             t_mid_ns = mid_exposure_ns(
                 frame.stamp_ns, exposure_s, settings.readout_s, settings.stamp_reference
             )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
 
-from ..errors import BlurImuError
 from ..estimate import Estimate
 from ..estimator import BlurImuEstimator
 from .answer import FrameAnswerer
@@ -31,11 +30,13 @@ class Pipeline:
         health: Health,
         estimator: BlurImuEstimator,
         outputs: Outputs,
+        report_fault: Callable[[str, Exception], None],
     ) -> None:
         self._node = node
         self._settings = settings
         self._health = health
         self._outputs = outputs
+        self._report_fault = report_fault
         self._cameras = CameraSource(rectified=settings().image_is_rectified)
         self._frames_seen: tuple[str, str] | None = None
         self._answerer = FrameAnswerer(settings, estimator, self._cameras, self._publish, self._drop)
@@ -44,7 +45,11 @@ class Pipeline:
         on_camera_info = (self._cameras.take, self.intake.on_camera_info)
         try:
             self._inputs = Inputs(
-                node, settings(), self.intake.on_image, on_camera_info, self._refuse_exposure
+                node,
+                settings(),
+                self.intake.on_image,
+                on_camera_info,
+                lambda error: report_fault("exposure message", error),
             )
         except Exception:
             self._worker.stop()
@@ -93,7 +98,11 @@ class Pipeline:
             between_frames=estimate.overlap > 0,
             doubt=estimate.doubt,
         )
-        self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)
+        try:
+            self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)
+        except Exception as error:
+            # The frame is answered already.
+            self._report_fault("debug image", error)
 
     def _check_frames(self, image_frame: str, output_frame: str) -> None:
         """Warn, once for each pair of names, of an output that tf cannot transform and of a CameraInfo that may be another's."""
@@ -116,7 +125,3 @@ class Pipeline:
     def _drop(self, cause: DropCause, text: str) -> None:
         if self._health.dropped(cause, time.monotonic(), text):
             self._node.get_logger().error(f"image dropped: {text}")
-
-    def _refuse_exposure(self, error: BlurImuError) -> None:
-        if self._health.fault("exposure message", time.monotonic(), str(error)):
-            self._node.get_logger().error(str(error))

@@ -44,6 +44,7 @@ class BagRecording:
         self.qos = {topic.name: topic.qos for topic in reader.topics.values()}
         self.frame_count = reader.topics[topics.image].count
         self.frame_id = self._first_frame_id()
+        self._exposure_note = ""
         self._exposures = self._read_exposures()
         self.gyro, self.gyro_label = self._read_gyro()
 
@@ -97,7 +98,10 @@ class BagRecording:
         )
 
     def _read_exposures(self) -> dict[int, float]:
-        """Exposure in seconds by stamp, checked when a frame uses it. Raises ExposureError where none can be read."""
+        """Exposure in seconds by stamp, checked when a frame uses it; why there is none, where none can be read, a frame tells.
+
+        Raises ExposureError where several cameras state one, or none of the messages bears a stamp.
+        """
         source = self._topics.exposure
         if source is None or self._exposure_s is not None:
             return {}
@@ -122,13 +126,13 @@ class BagRecording:
             if exposure_s is not None and stamp is not None:
                 found[stamp] = exposure_s
         if unreadable and not found:
-            raise ExposureError(f"{self._reader.path}, {source.topic}: {unreadable}") from unreadable
+            self._exposure_note = f" ({source.topic}: {unreadable})"
         self._exposure_stamps = np.array(sorted(found), dtype=np.int64)
         return found
 
     def _exposure(self, stamp: int | None) -> tuple[float | None, str]:
         if self._exposure_s is not None or not self._exposures or stamp is None:
-            return self._exposure_s, ""
+            return self._exposure_s, self._exposure_note
         nearest = int(self._exposure_stamps[np.abs(self._exposure_stamps - stamp).argmin()])
         apart_s, tolerance_s = abs(nearest - stamp) * 1e-9, self._topics.exposure_tolerance_s
         if apart_s > tolerance_s:

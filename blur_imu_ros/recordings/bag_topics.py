@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..bag import BagReader, BagTopic
-from ..errors import BagError, ConfigurationError
+from ..errors import BagError, ConfigurationError, ExposureError
 from ..exposure_field import DRIVERS, ExposureField, ExposureUnit, exposure_field
 from .ros_types import CAMERA_INFO, COMPRESSED_IMAGE, DIAGNOSTICS, IMAGE, IMU
 
 IMU_TOPIC, TWIST_TOPIC = "/blur_imu/imu", "/blur_imu/twist"
 OWN_TOPICS = (IMU_TOPIC, TWIST_TOPIC, "/blur_imu/debug_image")
 """What the node publishes, by the name that it ships with, below any namespace."""
+LOOKED_AT = 50
+"""Messages of a topic after which one that states no exposure is taken to state none."""
 
 
 @dataclass(frozen=True)
@@ -150,11 +154,10 @@ def _exposure_source(reader: BagReader, args: argparse.Namespace, image: str) ->
 
 def _states(reader: BagReader, topic: BagTopic) -> bool:
     """Whether one of the first messages of a topic states an exposure."""
-    for i, raw in enumerate(reader.messages([topic.name])):
-        if DRIVERS[topic.type].read(reader.decode(raw)) is not None:
-            return True
-        if i > 50:
-            break
+    for raw in islice(reader.messages([topic.name]), LOOKED_AT):
+        with suppress(ExposureError):
+            if DRIVERS[topic.type].read(reader.decode(raw)) is not None:
+                return True
     return False
 
 

@@ -19,6 +19,11 @@ def _vignette(shape: tuple[int, ...], strength: float) -> np.ndarray:
     return (1 - strength * 0.5 * (x * x + y * y))[..., None]
 
 
+def _balance(gains: np.ndarray) -> tuple[float, ...]:
+    """Cameras raise the weaker colours and lower none, so that what is saturated is white."""
+    return tuple(gains / gains.min())
+
+
 @dataclass(frozen=True)
 class Sensor:
     """One camera's look. Sigmas in pixels; `level`: mean grey that its exposure control aims at, in shares of saturation;
@@ -30,7 +35,7 @@ class Sensor:
     shot: float
     read: float
     noise_grain: float
-    white_balance: tuple[float, float, float]
+    white_balance: tuple[float, ...]
     mono: bool
     luma_softening: float
     chroma_softening: float
@@ -59,7 +64,7 @@ def draw_sensor(rng: np.random.Generator, dark: bool | None = None) -> Sensor:
         shot=noise * float(np.exp(rng.uniform(np.log(1e-3), np.log(2.5e-2)))),
         read=noise * float(np.exp(rng.uniform(np.log(5e-4), np.log(8e-3)))),
         noise_grain=rng.choice([0.0, rng.uniform(0.3, 0.8)], p=[0.4, 0.6]),
-        white_balance=tuple(rng.uniform(0.8, 1.2, 3)),
+        white_balance=_balance(rng.uniform(0.8, 1.2, 3)),
         mono=bool(rng.random() < 0.15),
         luma_softening=rng.uniform(0, 0.5),
         chroma_softening=rng.uniform(0.3, 1.2),

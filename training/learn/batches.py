@@ -70,6 +70,13 @@ class Shards:
                 )
             except (OSError, ValueError, EOFError) as error:
                 print(f"{path} is left out, since it is not whole: {first_line(error)}", file=sys.stderr)
+        lengths = {float(records["canonical_px"][0]): path for path, (_, _, records) in arrays.items()}
+        if len(lengths) > 1:
+            raise ConfigurationError(
+                "samples of several canonical focal lengths, "
+                + " and ".join(f"{length:g} px ({path})" for length, path in sorted(lengths.items()))
+                + ", would mix up depth: give folders of one"
+            )
         # In one step: the thread that draws (prefetch) goes through the shards meanwhile.
         self.arrays = arrays
         if not self.arrays:
@@ -79,7 +86,7 @@ class Shards:
 
     @property
     def canonical_px(self) -> float:
-        """Canonical focal length of the views, that of the first of them."""
+        """Canonical focal length of the views, which all have the same."""
         return float(next(iter(self.arrays.values()))[2]["canonical_px"][0])
 
     def sizes(self) -> list[tuple[int, int]]:

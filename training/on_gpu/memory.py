@@ -78,6 +78,17 @@ class Memory:
         shuffled = torch.rand(count, 3, device=device).argsort(dim=1)
         channels = torch.where(torch.rand(count, 1, device=device) < 0.3, shuffled, channels)
         images = images.gather(1, channels[:, :, None, None].expand_as(images))
+        images = _overexposed(images.float())
         labels = Samples(images, twist, depth, metric, focal_px).labels(self.canonical_px)
-        images = images.float().contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=torch.channels_last)
         return Batch(images, labels, self.canonical_px)
+
+
+def _overexposed(images: Tensor) -> Tensor:
+    """Images [B,3,H,W] in 0..255, some of them with more light than the sensor takes, as batches.overexpose."""
+    count, device = len(images), images.device
+    grey = images[..., ::STRIDE, ::STRIDE].mean(dim=1).flatten(1).sort(dim=1).values
+    unclipped = 1 - MOST_CLIPPED * torch.rand(count, 1, device=device)
+    limit = grey.gather(1, (unclipped * (grey.shape[1] - 1)).long()).clamp(min=DARKEST_LIMIT)
+    gain = torch.where(torch.rand(count, 1, device=device) < OVEREXPOSED, 255 / limit, 1)
+    return (images * gain[..., None, None]).clamp(max=255)

@@ -3,6 +3,7 @@ of the training process reads what they leave in a folder."""
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import queue
@@ -101,12 +102,13 @@ def _collages(supply: Supply, rng: np.random.Generator) -> Iterator[KeyFrame]:
 
 
 def _work(supply: Supply, worker: int) -> None:
-    """Fill the folder for ever; one worker in six makes collages instead of rooms."""
+    """Fill the folder for ever with key frames of rooms and, as many as configured, of collages."""
     cv2.setNumThreads(1)
     os.environ.setdefault("LP_NUM_THREADS", "1")
     rng = np.random.default_rng((supply.seed, worker, 2))
-    keys = _collages(supply, rng) if worker % 6 == 5 else _room_keys(supply, worker, rng)
-    for number, key in enumerate(keys):
+    rooms, collages = _room_keys(supply, worker, rng), _collages(supply, rng)
+    for number in itertools.count():
+        key = next(collages if rng.random() < supply.config.collage_share else rooms)
         plans = draw_plans(rng, key, supply.config, supply.exposures)
         path = supply.folder / f"{number:06d}_{worker:03d}.key"
         facts = np.array([key.focal_px, key.metric], np.float32)
