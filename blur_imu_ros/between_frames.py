@@ -38,7 +38,8 @@ _STRAIGHT = 0.02
 class SignedEstimate:
     """A velocity with its sign: twist [6], covariance [6, 6] given the sign, probability of that, and overlap, the share of the
     points that a neighbouring frame shows too; 0 where none added anything. Where the frame before was found, the way from it,
-    and by how much in ln things were nearer, at the places of solve/depth_field.py; doubt: see Estimate."""
+    and by how much in ln things were nearer, at the places of solve/depth_field.py; doubt: see Estimate; mirrored: how likely
+    the opposite twist is as far as the covariance does not cover it already."""
 
     twist: Array
     covariance: Array
@@ -47,10 +48,11 @@ class SignedEstimate:
     way: Way | None = None
     nearer: Array | None = None
     doubt: float = 0.0
+    mirrored: float = 0.5
 
 
 def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
-    """Whether a neighbour is near enough in time, and not the same picture published twice."""
+    """Whether a neighbour is near enough in time, and not the same picture."""
     return options.comparable(seconds_between(current, neighbour)) and not neighbour.same_picture(current)
 
 
@@ -71,7 +73,8 @@ def with_neighbours(
     """
     slow = solution.blur_px < options.min_blur_px_of(spec)
     signed = decision.sign * solution.twist
-    alone = SignedEstimate(signed, solution.covariance, 0.5 if slow else decision.probability)
+    probability = 0.5 if slow else decision.probability
+    alone = SignedEstimate(signed, solution.covariance, probability, mirrored=1 - probability)
     if not options.between_frames:
         return alone
     near = [view for view in neighbours if counts(view, current, options.direction)]
@@ -96,13 +99,13 @@ def with_neighbours(
     )
     covariance = covariance + _depth_scale(twist, options, spec) + _bent(found)
     if slow:
-        probability = _surely_forward(twist, covariance)
+        probability, mirrored = _surely_forward(twist, covariance), 0.0
     else:
         probability = _surer(decision.probability, expected is signed, doubt)
+        mirrored = 1 - probability
     overlap, before = max(one.overlap for one in found), _before(found)
-    return SignedEstimate(
-        twist, covariance, probability, overlap, way, before.nearer if before else None, doubt
-    )
+    nearer = before.nearer if before else None
+    return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt, mirrored)
 
 
 def _put_together(
@@ -159,5 +162,8 @@ def _surely_forward(twist: Array, covariance: Array) -> float:
 def _surer(probability: float, found_at_once: bool, doubt: float) -> float:
     """Probability of the sign that was found between frames, after that which was found likelier before."""
     log_odds = math.log(probability / max(1 - probability, 1e-9))
-    log_odds = _FOUND_LOG_ODDS + (log_odds if found_at_once else _NOT_FOUND_LOG_ODDS - log_odds)
-    return probability_of(log_odds, (1 - doubt) * _FOUND_LOG_ODDS)
+    believed = 1 - doubt
+    log_odds = believed * _FOUND_LOG_ODDS + (
+        log_odds if found_at_once else believed * _NOT_FOUND_LOG_ODDS - log_odds
+    )
+    return probability_of(max(log_odds, 0.0), believed * _FOUND_LOG_ODDS)

@@ -40,6 +40,11 @@ class ContrastView:
         contrast, across, down = cv2.split(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))
         return np.stack([np.where(inside, contrast, np.float32(np.nan)), across, down])
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is seen that could tell one picture from another."""
+        return not np.any(self.levels[COARSE][..., 0] > 0)
+
     def same_picture(self, other: "ContrastView") -> bool:
         """Whether both are of one exposure, as where a driver publishes an image twice: noise never comes out the same."""
         return np.array_equal(self.levels[COARSE], other.levels[COARSE], equal_nan=True)

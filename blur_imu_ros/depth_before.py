@@ -1,5 +1,6 @@
 """Depth as the frames before told it too: what one picture gets wrong about it, the next one does only in part."""
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,21 +17,25 @@ from .solve.robust import median, tukey_weight
 _KEPT, _ANOTHER = 0.8, 1.5
 # Less of a view that was seen before says nothing.
 _LEAST_OVERLAP = 0.15
+# A frame that was surely less sure of depth, as one in the dark is by half, says the less: by the fourth power of that.
+_UNSURE, _UNSURE_COUNTS = 0.1, 4.0
 
 
 @dataclass(frozen=True)
 class DepthBefore:
-    """What is kept of a frame: ln of the network's inverse depth float32 [h, w], NaN where the camera sees nothing, and the
-    velocity then."""
+    """What is kept of a frame: ln of inverse depth float32 [h, w], NaN where the camera sees nothing, ln of its relative sigma in
+    the median, and the velocity then."""
 
     log_inverse_depth: np.ndarray
+    log_sigma: float
     velocity: SignedVelocity
 
 
 def remembered(prediction: Prediction, solver: CameraSolver, velocity: SignedVelocity) -> DepthBefore:
     """What is to be known of this frame's depth when the next one comes."""
     seen = solver.seen.reshape(prediction.inverse_depth.shape)
-    return DepthBefore(np.where(seen, np.log(prediction.inverse_depth), np.float32(np.nan)), velocity)
+    log_depth = np.where(seen, np.log(prediction.inverse_depth), np.float32(np.nan))
+    return DepthBefore(log_depth, _log_sigma(prediction), velocity)
 
 
 def with_depth_before(
@@ -60,8 +65,15 @@ def with_depth_before(
     if np.count_nonzero(known) < _LEAST_OVERLAP * known.size:
         return prediction
     difference = np.where(known, difference, median(difference[known])[0])
-    trust = _KEPT * tukey_weight(difference * difference, np.ones(()), _ANOTHER)
+    kept = _KEPT * math.exp(-_UNSURE_COUNTS * max(before.log_sigma - _log_sigma(prediction) - _UNSURE, 0.0))
+    trust = kept * tukey_weight(difference * difference, np.ones(()), _ANOTHER)
     return _nearer(prediction, trust * difference)
+
+
+def _log_sigma(prediction: Prediction) -> float:
+    """ln of the relative sigma of depth, in the median."""
+    sigma = prediction.inverse_depth_log_sigma - np.log(prediction.inverse_depth)
+    return float(median(sigma.ravel())[0])
 
 
 def with_depth_between(prediction: Prediction, nearer: np.ndarray | None) -> Prediction:

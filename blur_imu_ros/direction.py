@@ -142,7 +142,7 @@ def _continuity_log_odds(
 ) -> float:
     """Log-odds of + over - because velocity changes little between frames, given that the last sign may be wrong."""
     interval_s = (stamp_ns - previous.stamp_ns) * 1e-9
-    if not 0 < interval_s <= options.max_interval_s:
+    if not 0 <= interval_s <= options.max_interval_s:
         return 0.0
     change = np.repeat([options.acceleration_rad_s2, options.acceleration_m_s2], 3) * interval_s
     spread = covariance + previous.covariance + np.diag(change**2)

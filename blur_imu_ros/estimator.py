@@ -86,8 +86,8 @@ class BlurImuEstimator:
         image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         # A frame that cannot be answered is told of when a camera sends it.
         with contextlib.suppress(BlurImuError):
-            for stamp_ns in (1, 2):
-                self.estimate(Frame(image, camera, stamp_ns, exposure_s=0.01))
+            for stamp_ns, seen in ((0, image), (33_000_000, np.roll(image, 1, axis=1))):
+                self.estimate(Frame(seen, camera, stamp_ns, exposure_s=0.01))
         self._forget()
 
     def reset(self) -> None:
@@ -109,6 +109,8 @@ class BlurImuEstimator:
         view = solver.contrast_views.of(canonical, frame.stamp_ns)
         earlier = self._newest.seen.view if self._newest else None
         clock.lap("warp")
+        if self._newest and self._published_again(self._newest, view, frame.exposure_s):
+            return self._restamped(self._newest, frame.stamp_ns, clock.laps_ms)
 
         prediction = self.network.predict(canonical)
         clock.lap("network")
@@ -139,6 +141,20 @@ class BlurImuEstimator:
             signed.twist, signed.covariance, signed.probability, frame.stamp_ns, signed.way
         )
         self._depth = remembered(prediction, solver, self._signed)
+        return estimate
+
+    def _published_again(self, newest: _Answered, view: ContrastView, exposure_s: float) -> bool:
+        """Whether a view is of the exposure of the frame before, published under another stamp."""
+        before = newest.seen.view
+        near = self.options.direction.comparable((view.stamp_ns - before.stamp_ns) * 1e-9)
+        as_long = exposure_s == newest.estimate.exposure_s
+        return near and as_long and not view.blank and view.same_picture(before)
+
+    def _restamped(self, newest: _Answered, stamp_ns: int, laps_ms: dict[str, float]) -> Estimate:
+        """What the newest frame told, once more: the same exposure tells nothing new, and least of all at another time."""
+        stages_ms = dict.fromkeys(newest.estimate.stages_ms, 0.0) | laps_ms
+        estimate = replace(newest.estimate, stamp_ns=stamp_ns, stages_ms=stages_ms)
+        self._before, self._newest = None, replace(newest, estimate=estimate)
         return estimate
 
     @property
@@ -202,10 +218,10 @@ class BlurImuEstimator:
         signed: SignedEstimate,
         stages_ms: dict[str, float],
     ) -> Estimate:
-        """Let the covariance cover the doubt about the sign: the other one lies 2 * twist away, with probability 1 - P."""
+        """Let the covariance cover the doubt about the sign: the opposite one lies 2 * twist away."""
         twist, covariance = signed.twist, signed.covariance
         if self.options.undecided_sign is UndecidedSign.INFLATE:
-            covariance = covariance + 4 * (1 - signed.probability) * np.outer(twist, twist)
+            covariance = covariance + 4 * signed.mirrored * np.outer(twist, twist)
         return Estimate(
             stamp_ns=stamp_ns,
             twist=twist,
@@ -219,7 +235,7 @@ class BlurImuEstimator:
             overlap=signed.overlap,
             exposure_s=exposure_s,
             stages_ms=stages_ms,
-            decided=signed.probability >= self.options.min_sign_probability,
+            decided=1 - signed.mirrored >= self.options.min_sign_probability,
             doubt=signed.doubt,
         )
 

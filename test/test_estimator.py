@@ -34,6 +34,7 @@ class Oracle:
     def __init__(self, twist: np.ndarray, inverse_depth: float = 0.35, *, min_blur_px: float = 0.5) -> None:
         self.twist = twist
         self.inverse_depth = inverse_depth
+        self.depth_sigma = 0.057
         self.seen_focal_px = FOCAL_PX
         self.seen_inverse_depth = inverse_depth
         self.spec = spec_of(
@@ -50,7 +51,7 @@ class Oracle:
             flow=double_angle(flow).T.reshape(2, *grid).astype(np.float32),
             flow_log_sigma=np.full(grid, np.log(0.1), np.float32),
             inverse_depth=np.full(grid, self.inverse_depth, np.float32),
-            inverse_depth_log_sigma=np.full(grid, np.log(0.02), np.float32),
+            inverse_depth_log_sigma=np.full(grid, np.log(self.depth_sigma * self.inverse_depth), np.float32),
             representation=self.spec.representation,
         )
 
@@ -282,10 +283,10 @@ def test_the_next_frame_revises_the_first_and_every_one_where_asked_to(use_next_
 def test_the_first_frame_and_that_after_a_gap_wait_for_the_next(
     indices: tuple[int, ...], waiting: tuple[bool, ...]
 ) -> None:
-    estimator = BlurImuEstimator(Oracle(np.zeros(6)))
+    estimator = BlurImuEstimator(Oracle(TWIST))
     waits = []
     for index in indices:
-        estimator.estimate(frame(index, np.zeros(6)))
+        estimator.estimate(frame(index))
         waits.append(estimator.waits)
     assert tuple(waits) == waiting
 
@@ -343,11 +344,66 @@ def test_options_are_checked() -> None:
         EstimatorOptions(min_sign_probability=0.2)
 
 
-def test_a_picture_published_twice_says_nothing_of_the_way_between() -> None:
+def test_a_picture_published_twice_is_of_the_moment_of_the_first() -> None:
+    estimator, once = BlurImuEstimator(Oracle(TWIST)), BlurImuEstimator(Oracle(TWIST))
+    for index in range(3):
+        first = estimator.estimate(frame(index))
+        late_ns = first.stamp_ns + INTERVAL_NS // 2
+        again = estimator.estimate(replace(frame(index), stamp_ns=late_ns))
+        alone = once.estimate(frame(index))
+        assert again.stamp_ns == late_ns
+        for estimate in (first, again):
+            np.testing.assert_array_equal(estimate.twist, alone.twist)
+            np.testing.assert_array_equal(estimate.covariance, alone.covariance)
+
+
+def test_of_a_picture_published_twice_the_later_stamp_is_revised() -> None:
     estimator = BlurImuEstimator(Oracle(TWIST))
     estimator.estimate(frame(0))
-    moving = estimator.estimate(frame(1))
-    again = estimator.estimate(replace(frame(1), stamp_ns=frame(2).stamp_ns))
-    assert moving.overlap > 0.5
-    assert again.overlap == 0
-    np.testing.assert_allclose(again.twist, TWIST, rtol=0.05, atol=0.02)
+    again = estimator.estimate(replace(frame(0), stamp_ns=frame(0).stamp_ns + INTERVAL_NS // 2))
+    assert estimator.revised() is None
+    assert estimator.waits
+    estimator.estimate(frame(1))
+    revised = estimator.revised()
+    assert revised is not None
+    assert revised.stamp_ns == again.stamp_ns
+    assert revised.sign_probability > 0.95
+
+
+def test_depth_of_a_frame_that_shows_little_is_soon_forgotten() -> None:
+    network = Oracle(TWIST)
+    estimator, true = BlurImuEstimator(network), network.inverse_depth
+    network.inverse_depth, network.depth_sigma = 1.5 * true, 0.12
+    estimator.estimate(frame(0))
+    network.inverse_depth, network.depth_sigma = true, 0.057
+    estimator.estimate(frame(1))
+    assert estimator.last_prediction is not None
+    assert np.median(estimator.last_prediction.inverse_depth) == pytest.approx(true, rel=0.1)
+
+
+def test_a_sharp_image_of_a_fast_camera_is_looked_for_where_the_last_one_went() -> None:
+    twist = np.array([0, -4, 0, 0, 0, 0], float)
+    estimator = BlurImuEstimator(Oracle(twist))
+    for index in range(2):
+        estimator.estimate(frame(index, twist))
+    # As if the exposure had been too short for any blur to be read.
+    estimator.options = EstimatorOptions(min_blur_px=1e3)
+    estimate = estimator.estimate(frame(2, twist))
+    assert estimate.overlap > 0.5
+    np.testing.assert_allclose(estimate.twist, twist, atol=0.1)
+
+
+def test_a_camera_at_rest_is_decided_though_it_has_no_sign() -> None:
+    estimator = BlurImuEstimator(
+        Oracle(np.zeros(6)), EstimatorOptions(undecided_sign=UndecidedSign.DROP, between_frames=True)
+    )
+    rng = np.random.default_rng(3)
+    for index in range(3):
+        still = frame(0)
+        noisy = np.clip(still.image + rng.normal(0, 2, still.image.shape), 0, 255).astype(np.uint8)
+        estimate = estimator.estimate(
+            replace(still, image=noisy, stamp_ns=still.stamp_ns + index * INTERVAL_NS)
+        )
+    assert estimate.overlap > 0.5
+    assert estimate.sign_probability < 0.95
+    assert estimate.decided

@@ -40,9 +40,13 @@ def _ways(
     signed: Array, covariance: Array, slow: bool, previous: SignedVelocity | None
 ) -> Iterator[tuple[Array, Array]]:
     """Which twist [6] to expect and where to begin to look for it, until something is found: as the blur tells, with the other
-    sign, and from the velocity of the frame before with the sign that is nearer to that."""
+    sign, and from the velocity of the frame before with the sign that is nearer to that; without blur from there at first."""
     if slow:
-        yield np.zeros(6), np.zeros(6)
+        still = np.zeros(6)
+        # Nearer than rest, where it was too short an exposure that left no blur.
+        if previous is not None:
+            yield still, previous.twist
+        yield still, still
         return
     opposite = -signed
     yield signed, signed

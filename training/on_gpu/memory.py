@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from training import canonical
-from training.learn.batches import MIRROR_X, MIRROR_Y, Batch, keep_share
+from training.learn.batches import (
+    DARKEST_LIMIT,
+    MIRROR_X,
+    MIRROR_Y,
+    MOST_CLIPPED,
+    OVEREXPOSED,
+    Batch,
+    keep_share,
+)
 from training.learn.losses import Labels, make_labels
 from training.samples import SampleConfig
 
@@ -87,7 +95,7 @@ class Memory:
 def _overexposed(images: Tensor) -> Tensor:
     """Images [B,3,H,W] in 0..255, some of them with more light than the sensor takes, as batches.overexpose."""
     count, device = len(images), images.device
-    grey = images[..., ::STRIDE, ::STRIDE].mean(dim=1).flatten(1).sort(dim=1).values
+    grey = images[..., :: canonical.STRIDE, :: canonical.STRIDE].mean(dim=1).flatten(1).sort(dim=1).values
     unclipped = 1 - MOST_CLIPPED * torch.rand(count, 1, device=device)
     limit = grey.gather(1, (unclipped * (grey.shape[1] - 1)).long()).clamp(min=DARKEST_LIMIT)
     gain = torch.where(torch.rand(count, 1, device=device) < OVEREXPOSED, 255 / limit, 1)
