@@ -27,15 +27,22 @@ TWIST = np.array([0.01, -0.02, 0.03, 0.002, 0.001, -0.003], np.float32)
 FOCAL_PX = 100.0
 
 
-def write(folder: Path, width: int, height: int, count: int = 4, twist: np.ndarray = TWIST) -> Path:
+def write(
+    folder: Path,
+    width: int,
+    height: int,
+    count: int = 4,
+    twist: np.ndarray = TWIST,
+    focal_px: float = FOCAL_PX,
+) -> Path:
     """A shard of flat images, each with its number as inverse depth and as grey level."""
-    config = SampleConfig(width=width, height=height, canonical_px=FOCAL_PX, shard_size=count)
+    config = SampleConfig(width=width, height=height, canonical_px=focal_px, shard_size=count)
     grid = (height // STRIDE, width // STRIDE)
     samples = (
         (
             np.full((height, width, 3), 10 * k + 10, np.uint8),
             np.full(grid, k + 1, np.float16),
-            (twist, FOCAL_PX, FOCAL_PX, True),
+            (twist, focal_px, focal_px, True),
         )
         for k in range(count)
     )
@@ -195,6 +202,13 @@ def test_a_crop_has_the_labels_of_its_place():
     torch.testing.assert_close(crop.image, whole.image[:, :, 16:48, 48:112])
     torch.testing.assert_close(crop.labels.inverse_depth, whole.labels.inverse_depth[:, 1:3, 3:7])
     torch.testing.assert_close(crop.labels.flow, whole.labels.flow[:, 1:3, 3:7])
+
+
+def test_shards_of_two_canonical_focal_lengths_are_refused(tmp_path: Path):
+    write(tmp_path / "a" / "shard_0", 128, 64)
+    write(tmp_path / "b" / "shard_0", 128, 64, focal_px=70.0)
+    with pytest.raises(ConfigurationError, match=r"70 px \(.*b/shard_0\) and 100 px \(.*a/shard_0\)"):
+        Shards([tmp_path / "a", tmp_path / "b"])
 
 
 def test_shards_of_two_sizes_are_validated_and_drawn_one_size_at_a_time(tmp_path: Path):

@@ -22,7 +22,7 @@ from training.learn.batches import Shards
 from training.learn.configuration import TrainingConfig
 from training.learn.run import Run
 from training.learn.weights import LARGE, load_network, round_weights
-from training.metadata import write_calibration
+from training.metadata import read_calibration, write_calibration
 from training.network import NetworkConfig
 from training.quantise import FLOAT_LAYERS, quantise, whole_views
 from training.samples import SampleConfig, write_shard
@@ -128,6 +128,14 @@ def test_a_calibration_is_written_without_touching_the_weights(run: Run, tmp_pat
     assert (before.spec.error_correlation_px, after.spec.error_correlation_px) == (0.0, 60.0)
     assert after.spec.training_run == before.spec.training_run
     np.testing.assert_array_equal(after.predict(noise(9)).flow, expected)
+
+
+@pytest.mark.parametrize("text", ["no json", "[1, 2]", '{"covariance_scale": 1}'])
+def test_a_calibration_that_is_none_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "calibration.json"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"calibration\.json is not what"):
+        read_calibration(path)
 
 
 def test_the_eight_bit_copy_keeps_contract_and_float_layers(run: Run, tmp_path: Path):

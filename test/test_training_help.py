@@ -15,6 +15,24 @@ def shown(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value", "says"),
+    [
+        ("train", "--every", "0", "0: give at least 1"),
+        ("stage3", "--minutes", "0", "0: give more than 0"),
+        ("live", "--minutes", "nan", "nan: give more than 0"),
+        ("samples", "--shard-size", "0", "0: give at least 1"),
+        ("pictures", "--count", "-1", "-1: give at least 1"),
+    ],
+)
+def test_numbers_that_must_be_positive_are(
+    name: str, option: str, value: str, says: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit, match="2"):
+        training.main([name, option, value])
+    assert f"argument {option}: {says}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", list(training.COMMANDS))
 def test_help_says_what_a_command_does_and_invents_no_default(name: str, capsys: pytest.CaptureFixture[str]):
     text = shown(name, capsys)

@@ -20,7 +20,7 @@ from training.imaging.keyframe import FULL_SCALE, KeyFrame
 from training.imaging.motion import ExposureMotion
 from training.imaging.sensor import draw_sensor
 from training.imaging.sensor import expose as expose_one
-from training.learn.batches import MIRROR_X, MIRROR_Y
+from training.learn.batches import MIRROR_X, MIRROR_Y, MOST_CLIPPED
 from training.learn.configuration import TrainingConfig
 from training.learn.run import Run
 from training.live import add_arguments, train
@@ -28,7 +28,7 @@ from training.network import NetworkConfig
 from training.on_gpu.batch_blur import BatchExposure, Exposures
 from training.on_gpu.batch_sensor import Sensors, compressed, expose
 from training.on_gpu.maker import Maker
-from training.on_gpu.memory import Memory
+from training.on_gpu.memory import Memory, Samples
 from training.on_gpu.rooms import PlannedKey, Supply, draw_plans, read_keys, start_workers
 from training.room.renderer import Renderer
 from training.samples import SampleConfig
@@ -188,6 +188,25 @@ def test_it_ends_when_no_worker_is_left_to_draw_anything(tmp_path: Path):
     maker, memory = Maker(CONFIG, 2, CPU, seed=0), Memory(8, CONFIG, CPU)
     with pytest.raises(ConfigurationError, match="every worker"):
         train(state, maker, memory, queue.Queue(), arguments, lambda: 0.0, lambda: False)
+
+
+def test_some_of_the_images_drawn_are_overexposed():
+    grey = torch.arange(128 * 128).reshape(1, 128, 128, 1).expand(64, -1, -1, 3) / (128 * 128) * 100
+    count = len(grey)
+    samples = Samples(
+        grey.to(torch.uint8),
+        torch.zeros(count, 6),
+        torch.ones(count, 8, 8),
+        torch.ones(count, dtype=torch.bool),
+        torch.full((count,), 100.0),
+    )
+    memory = Memory(count, CONFIG, CPU)
+    memory.add(samples)
+    torch.manual_seed(1)
+    clipped = (memory.draw(400).image >= 254.5).float().mean(dim=(1, 2, 3))
+    assert 0.2 < float((clipped > 0).float().mean()) < 0.4
+    # The limit is found on one pixel in 256.
+    assert 0.35 < float(clipped.max()) <= MOST_CLIPPED + 0.15
 
 
 def test_a_deeper_network_starts_from_a_shallower_one(tmp_path: Path):

@@ -241,7 +241,7 @@ def test_every_layout_ends_in_shards(layout: str, tmp_path: Path, request: pytes
         "--shard-size",
         "6",
         "--size",
-        "96",
+        "128",
         "64",
     ]
     assert training.main(arguments) == 0
@@ -249,8 +249,8 @@ def test_every_layout_ends_in_shards(layout: str, tmp_path: Path, request: pytes
     images, depths, records = (
         np.load(shard / f"{name}.npy") for name in ("images", "inverse_depth", "records")
     )
-    assert images.shape == (6, 64, 96, 3)
-    assert depths.shape == (6, 4, 6)
+    assert images.shape == (6, 64, 128, 3)
+    assert depths.shape == (6, 4, 8)
     assert records["metric"].all()
     assert (np.abs(records["twist"]).max(axis=1) > 0).all()
     assert images.std(axis=(1, 2, 3)).min() > 1

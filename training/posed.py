@@ -21,7 +21,7 @@ from training.samples import SampleConfig, check_kept, make_sample, write_shard
 
 EXPOSURE_S = (0.003, 0.1)
 # The recording's own exposure is taken to be this when sharp frames are picked; blur up to that counts as sharp.
-OWN_EXPOSURE_S, OWN_BLUR_PX = 0.01, 1.5
+OWN_EXPOSURE_S, OWN_BLUR_PX = 0.01, 2.8
 TYPICAL_DEPTH_M = 1.5
 ROLLING_SHARE, ROLLING_READOUT = 0.3, (0.3, 1.5)
 SAMPLES_PER_FRAME = 4
@@ -33,7 +33,7 @@ def is_sharp(path: CameraPath, stamp_s: float) -> bool:
     if motion is None:
         return False
     grid = np.full((6, 8), 1 / TYPICAL_DEPTH_M)
-    return median_blur_px(motion.twist, grid, FOCAL_PX, stride=64) <= OWN_BLUR_PX
+    return median_blur_px(motion.twist, grid, FOCAL_PX, stride=120) <= OWN_BLUR_PX
 
 
 def recorded_motion(
