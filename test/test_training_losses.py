@@ -21,6 +21,7 @@ from training.learn.losses import (
     laplace,
     make_labels,
     predicted_flow,
+    shape_error,
     solve_at_truth,
     velocity_loss,
 )
@@ -207,3 +208,12 @@ def test_depth_of_unknown_scale_is_not_taught(labels: Labels):
     _, _, depth, depth_sigma = perfect(labels)
     assert depth_loss(unknown, 2 * depth, depth_sigma).item() == 0
     assert depth_loss(labels, 2 * depth, depth_sigma).item() > 1
+
+
+def test_a_wrong_shape_of_depth_costs_more_than_a_wrong_scale():
+    error = torch.full((2, 1, 8, 8), 0.3)
+    assert shape_error(error).abs().max() < 1e-5
+    error[1, ..., :4] = -0.3
+    half, none = shape_error(error)[1], shape_error(error)[0]
+    assert half > 5 * 0.3 > none
+    assert shape_error(torch.tensor([[[[0.3]]]])).item() == 0, "a single cell has no shape"

@@ -15,6 +15,8 @@ BETA = 0.4
 # Share of the points that count as independent: about what calibration finds, since their errors are common to the image.
 INDEPENDENT = 1 / 1000
 PRIOR_SIGMA = (0.10, 0.03)
+# Of the error of depth's shape in its loss, and of that of its edges, over so many cells of the grid.
+SHAPE_WEIGHT, EDGE_WEIGHT, EDGE_CELLS = 5.0, 2.0, (1, 2, 4)
 # About the usual error: below it the velocity loss grows with the square, above in proportion.
 FELT_PX = 5.0
 
@@ -112,11 +114,27 @@ def flow_loss(labels: Labels, q: Tensor, log_sigma: Tensor, likelihood: bool) ->
 
 
 def depth_loss(labels: Labels, inverse_depth: Tensor, log_sigma: Tensor) -> Tensor:
-    """Likelihood of ln inverse depth [B,1,h,w] over samples with metric depth; log_sigma is that of the inverse depth."""
+    """Likelihood of ln inverse depth [B,1,h,w] over samples with metric depth, and the error of its shape, which costs turns and
+    steps more than that of its scale; log_sigma is that of the inverse depth."""
     relative = log_sigma - torch.log(inverse_depth)
     error = torch.log(labels.inverse_depth[:, None].clamp(min=0.02)) - torch.log(inverse_depth)
-    weight = labels.metric.float().view(-1, 1, 1, 1)
-    return (laplace(error, relative) * weight).sum() / (weight.sum() * error[0].numel()).clamp(min=1)
+    each = laplace(error, relative).mean(dim=(1, 2, 3)) + shape_error(error)
+    weight = labels.metric.float()
+    return (each * weight).sum() / weight.sum().clamp(min=1)
+
+
+def shape_error(error: Tensor) -> Tensor:
+    """What is left [B] of an error of ln depth [B,1,h,w] without that of its scale, and what neighbours err differently."""
+    over = (1, 2, 3)
+    shape = (error - error.mean(dim=over, keepdim=True)).abs().mean(dim=over)
+    edges = torch.zeros_like(shape)
+    for cells in (one for one in EDGE_CELLS if one < min(error.shape[-2:])):
+        across, down = (
+            error[..., cells:] - error[..., :-cells],
+            error[..., cells:, :] - error[..., :-cells, :],
+        )
+        edges = edges + across.abs().mean(dim=over) + down.abs().mean(dim=over)
+    return SHAPE_WEIGHT * shape + EDGE_WEIGHT * edges
 
 
 def solve_at_truth(
