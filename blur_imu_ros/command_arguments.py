@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from .direction import DirectionOptions
 from .network import FlowDepthNetwork, Provider
 from .options import EstimatorOptions
 from .solve.prior import PerAxis
@@ -43,6 +44,13 @@ def add_estimator_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the camera is, seen from the point that it turns about, in its optical frame (default 0 0 0)",
     )
     parser.add_argument(
+        "--stamp-sigma-s",
+        type=float,
+        default=DirectionOptions.stamp_sigma_s,
+        metavar="S",
+        help="standard deviation of a stamp's error (default 0)",
+    )
+    parser.add_argument(
         "--no-between-frames",
         dest="between_frames",
         action="store_false",
@@ -68,7 +76,8 @@ def chosen_estimator(args: argparse.Namespace) -> EstimatorOptions:
         prior_linear_m_s=args.prior_linear_m_s,
         lever_arm_m=tuple(args.lever_arm_m),
     )
-    return EstimatorOptions(solver=solver, between_frames=args.between_frames)
+    direction = DirectionOptions(stamp_sigma_s=args.stamp_sigma_s)
+    return EstimatorOptions(solver=solver, direction=direction, between_frames=args.between_frames)
 
 
 def open_network(args: argparse.Namespace) -> FlowDepthNetwork:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .contrast_view import COARSE, ContrastView
+from .errors import ConfigurationError
 from .motion_field import Array
 from .rigid_motion import reproject
 from .solve.way import Way
@@ -28,11 +29,16 @@ _MAXIMUM_POINTS = 4480
 @dataclass(frozen=True)
 class DirectionOptions:
     """max_interval_s: frames further apart are not compared; acceleration_rad_s2, acceleration_m_s2: standard deviation
-    of the change of velocity per second, from frame to frame."""
+    of the change of velocity per second, from frame to frame; stamp_sigma_s: that of the error of a stamp."""
 
     max_interval_s: float = 0.25
     acceleration_rad_s2: float = 20.0
     acceleration_m_s2: float = 5.0
+    stamp_sigma_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stamp_sigma_s < math.inf:
+            raise ConfigurationError(f"stamp_sigma_s is {self.stamp_sigma_s}: give 0 or more seconds")
 
     def comparable(self, interval_s: float) -> bool:
         """Whether frames so far apart, in either order, can tell each other's sign."""

@@ -214,6 +214,7 @@ def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_nam
         "prior_linear_m_s": 0.3,
         "lever_arm_m": (0.1, -0.2, 0.3),
         "exposure_relative_sigma": 0.2,
+        "stamp_sigma_s": 0.002,
         "min_blur_px": 2.0,
         "min_sign_probability": 0.9,
         "min_variance": 1e-5,
@@ -221,7 +222,7 @@ def test_every_parameter_of_the_estimate_reaches_the_estimator_under_its_own_nam
     }
     settings = replace(Settings(), undecided_sign=UndecidedSign.DROP, use_next_frame=True, **numbers)
     options = settings.estimator_options()
-    reached = {**vars(options), **vars(options.solver)}
+    reached = {**vars(options), **vars(options.solver), **vars(options.direction)}
     assert {name: reached[name] for name in numbers} == numbers
     assert options.undecided_sign is UndecidedSign.DROP
     assert options.use_next_frame is True

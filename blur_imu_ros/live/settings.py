@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field
 from enum import Enum
 from typing import Any
 
+from ..direction import DirectionOptions
 from ..errors import ConfigurationError
 from ..exposure_field import ExposureField, ExposureUnit, exposure_field
 from ..network import MOST_THREADS, Provider
@@ -100,6 +101,10 @@ class Settings:
     readout_s: float = field(
         default=0.0, metadata=_live("Time from the first to the last row of a rolling shutter.", 0, 1)
     )
+    stamp_sigma_s: float = field(
+        default=DirectionOptions.stamp_sigma_s,
+        metadata=_live("Standard deviation of a stamp's error, as of a camera stamped on arrival.", 0, 0.1),
+    )
     time_jump_s: float = field(
         default=1.0,
         metadata=_live("If stamps jump by more than this, earlier frames are forgotten.", 0.01, 3600),
@@ -175,6 +180,7 @@ class Settings:
         )
         return EstimatorOptions(
             solver=solver,
+            direction=DirectionOptions(stamp_sigma_s=self.stamp_sigma_s),
             undecided_sign=self.undecided_sign,
             min_sign_probability=self.min_sign_probability,
             min_blur_px=self.min_blur_px if self.min_blur_px >= 0 else None,

@@ -8,6 +8,7 @@ from ..contrast_view import ContrastView
 from ..direction import DirectionOptions, Geometry, SignedVelocity
 from ..motion_field import Array
 from .registration import Registration, register
+from .stamps import with_unsure_stamps
 
 
 def find_ways(
@@ -69,7 +70,7 @@ def _registered(
     for neighbour in neighbours:
         about = covariance + change_of(seconds_between(current, neighbour), options)
         found.append(register(current, neighbour, geometry, twist, about, start))
-    return [registration for registration in found if registration]
+    return [with_unsure_stamps(one, options.stamp_sigma_s) for one in found if one]
 
 
 def change_of(interval_s: float, options: DirectionOptions) -> Array:
