@@ -22,6 +22,7 @@ from .errors import ImageError, SequenceError
 from .exposure_field import fits_between_frames
 from .image_message import decode_compressed
 from .recordings.csv_rows import parse_number, parse_stamp_ns, read_rows
+from .recordings.nearest import nearest
 
 DEPTH_PER_METRE = 5000.0
 TRUTH_COLUMNS = ("wx", "wy", "wz", "vx", "vy", "vz")
@@ -83,7 +84,7 @@ class Sequence:
         frames = _read_frames(folder)
         stamps, truth = _read_truth(folder / "truth.csv")
         camera = CameraModel.from_yaml(camera_file)
-        at_frames = _nearest(np.array([f.stamp_ns for f in frames], dtype=np.int64), stamps, truth)
+        at_frames = _at_frames(np.array([f.stamp_ns for f in frames], dtype=np.int64), stamps, truth)
         return cls(folder, camera, frames, at_frames, _read_truth_sigma(camera_file))
 
     def depth_of(self, frame: SequenceFrame) -> np.ndarray | None:
@@ -184,16 +185,11 @@ def _read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(stamps, dtype=np.int64), np.array(values, dtype=np.float64).reshape(-1, 6)
 
 
-def _nearest(stamps_ns: np.ndarray, truth_stamps_ns: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def _at_frames(stamps_ns: np.ndarray, truth_stamps_ns: np.ndarray, truth: np.ndarray) -> np.ndarray:
     if truth_stamps_ns.size == 0:
         return np.full((len(stamps_ns), 6), np.nan)
-    right = np.searchsorted(truth_stamps_ns, stamps_ns).clip(1, max(1, len(truth_stamps_ns) - 1))
-    pair = np.stack([right - 1, right.clip(max=len(truth_stamps_ns) - 1)])
-    distance = np.abs(truth_stamps_ns[pair] - stamps_ns)
-    best = np.take_along_axis(pair, distance.argmin(axis=0)[None], axis=0)[0]
-    matched = truth[best]
-    matched[distance.min(axis=0) > TRUTH_REACH_NS] = np.nan
-    return matched
+    row, distance_ns = nearest(truth_stamps_ns, stamps_ns)
+    return np.where(distance_ns[:, None] <= TRUTH_REACH_NS, truth[row], np.nan)
 
 
 def _read_truth_sigma(camera_file: Path) -> np.ndarray:

@@ -3,7 +3,7 @@
 import pytest
 
 from blur_imu_ros.errors import CameraError, ExposureError, ImageError
-from blur_imu_ros.live.diagnostics import DropCause, Health, Level, cause_of, describe
+from blur_imu_ros.live.diagnostics import Answer, DropCause, Health, Level, cause_of, describe
 
 
 def test_every_image_is_in_exactly_one_count():
@@ -11,7 +11,7 @@ def test_every_image_is_in_exactly_one_count():
     for index in range(10):
         health.received(index)
     for index in range(4):
-        health.answered(index + 0.02, index, 0.03, 0.9, index == 0, index > 1, 0.4 * (index == 3))
+        health.answered(Answer(index + 0.02, 0.02, 0.03, 0.9, index == 0, index > 1, 0.4 * (index == 3)))
     health.dropped(DropCause.SUPERSEDED, 5)
     for _ in range(3):
         health.dropped(DropCause.IMAGE, 5, "bad image")
@@ -33,7 +33,7 @@ def test_every_image_is_in_exactly_one_count():
 def test_latencies_are_told_as_usual_and_as_seldom():
     health = Health()
     for milliseconds in range(1, 101):
-        health.answered(1.0, 1.0 - milliseconds / 1e3, 2 * milliseconds / 1e3, 0.9, False, True, 0.0)
+        health.answered(Answer(1.0, milliseconds / 1e3, 2 * milliseconds / 1e3, 0.9, False, True, 0.0))
     values = dict(health.values(1.0))
     for name, factor in (("arrival", 1), ("stamp", 2)):
         assert float(values[f"latency since {name} p50 [ms]"]) == pytest.approx(50.5 * factor)
@@ -55,7 +55,7 @@ def test_an_error_is_shown_for_a_while_and_a_silent_camera_warned_of():
 def test_images_without_answers_are_warned_of_with_their_cause():
     health = Health()
     health.received(10.0)
-    health.answered(10.1, 10.0, 0.1, 0.9, False, True, 0.0)
+    health.answered(Answer(10.1, 0.1, 0.1, 0.9, False, True, 0.0))
     for index in range(20):
         health.received(10.1 + index / 10)
         health.dropped(DropCause.LATE if index else DropCause.STALE, 10.1 + index / 10)
@@ -65,7 +65,7 @@ def test_images_without_answers_are_warned_of_with_their_cause():
         "no answer for 2.0 s, 19 times: stamp not after the last one; every image needs a later stamp"
         in message
     )
-    health.answered(12.2, 12.1, 0.1, 0.9, False, True, 0.0)
+    health.answered(Answer(12.2, 0.1, 0.1, 0.9, False, True, 0.0))
     health.dropped(DropCause.SUPERSEDED, 12.2)
     assert health.verdict(12.3, 0.5, 9.0) == (Level.OK, "running")
     # What was before the last answer is no cause of what came after it.
@@ -130,7 +130,7 @@ def test_time_that_jumps_back_and_forth_is_warned_of():
         now_s = 10 + index / 30
         health.received(now_s)
         health.began_epoch(now_s)
-        health.answered(now_s, now_s, 0.1, 0.5, True, False, 0.0)
+        health.answered(Answer(now_s, 0.0, 0.1, 0.5, True, False, 0.0))
     level, message = health.verdict(10.31, 0.5, 9.0)
     assert (level, "one publisher" in message) == (Level.WARN, True)
     # A recording that loops begins one now and then.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import SequenceError
 from ..recordings.csv_rows import nanoseconds, seconds
+from ..recordings.nearest import nearest
 from ..rigid_motion import quaternion, rotations
 
 NEIGHBOUR_INTERVALS = 1.5
@@ -128,8 +129,5 @@ def write_tum(trajectory: Trajectory, path: Path) -> None:
 def _pose_of_frame(trajectory: Trajectory, stamps_ns: np.ndarray) -> np.ndarray:
     """Index [n] of the pose nearest to each frame within a quarter of a frame interval, -1 where there is none."""
     reach_ns = float(np.median(np.diff(stamps_ns))) / 4 if len(stamps_ns) > 1 else 1e6
-    right = np.searchsorted(trajectory.stamps_ns, stamps_ns).clip(0, len(trajectory) - 1)
-    pair = np.stack([(right - 1).clip(0), right])
-    distance = np.abs(trajectory.stamps_ns[pair] - stamps_ns)
-    nearest = np.take_along_axis(pair, distance.argmin(axis=0)[None], axis=0)[0]
-    return np.where(distance.min(axis=0) <= reach_ns, nearest, -1)
+    pose, distance_ns = nearest(trajectory.stamps_ns, stamps_ns)
+    return np.where(distance_ns <= reach_ns, pose, -1)

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,18 +90,31 @@ class Report:
     values: tuple[tuple[str, str], ...]
 
 
+class Answer(NamedTuple):
+    """An image's answer: when (monotonic), how long after the image came and, by the ROS clock, after its stamp, in s; how sure
+    its sign is, whether its covariance covers the other one, whether a neighbouring frame added to it; doubt: see Estimate."""
+
+    now_s: float
+    latency_s: float
+    age_s: float
+    sign_probability: float
+    inflated: bool
+    between_frames: bool
+    doubt: float
+
+
 class Health:
     """Thread-safe counts of images in, answers out, drops by cause, latencies, and the newest error."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._received = 0
         self._answered = 0
         self._drops: Counter[DropCause] = Counter()
         self._drops_since_answer: Counter[DropCause] = Counter()
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
         self._epochs: deque[float] = deque(maxlen=MANY_EPOCHS)
-        self._answers: deque[tuple[float, float, float, float, bool, bool, float]] = deque(maxlen=WINDOW)
+        self._answers: deque[Answer] = deque(maxlen=WINDOW)
         self._error: tuple[float, str] | None = None
         self._logged: dict[str, float] = {}
 
@@ -110,23 +124,12 @@ class Health:
             self._received += 1
             self._arrivals.append(now_s)
 
-    def answered(
-        self,
-        now_s: float,
-        arrival_s: float,
-        age_s: float,
-        sign_probability: float,
-        inflated: bool,
-        between_frames: bool,
-        doubt: float,
-    ) -> None:
-        """Count an answer: `arrival_s` monotonic, `age_s` from the image's stamp to now on the ROS clock; `between_frames`: a
-        neighbouring frame added to it; `doubt`: see Estimate."""
+    def answered(self, answer: Answer) -> None:
+        """Count an answer."""
         with self._lock:
             self._answered += 1
             self._drops_since_answer.clear()
-            latency_s = now_s - arrival_s
-            self._answers.append((now_s, latency_s, age_s, sign_probability, inflated, between_frames, doubt))
+            self._answers.append(answer)
 
     def dropped(self, cause: DropCause, now_s: float, text: str = "") -> bool:
         """Count a drop; return whether its text is worth a log line now."""
@@ -155,7 +158,7 @@ class Health:
             if self._error is not None and now_s - self._error[0] < ERROR_SHOWN_S:
                 return Level.ERROR, self._error[1]
             silence = now_s - max(since_s, self._arrivals[-1] if self._arrivals else since_s)
-            unanswered = now_s - max(since_s, self._answers[-1][0] if self._answers else since_s)
+            unanswered = now_s - max(since_s, self._answers[-1].now_s if self._answers else since_s)
             why = self._drops_since_answer.most_common(1)
             jumping = len(self._epochs) == MANY_EPOCHS and now_s - self._epochs[0] < MANY_EPOCHS_S
         if silence > dropout_s:
@@ -179,38 +182,36 @@ class Health:
     def counts(self) -> tuple[tuple[str, str], ...]:
         """Return what became of every image; at any moment, received = answered + in work + dropped."""
         with self._lock:
-            return self._counters()
+            in_work = self._received - self._answered - sum(self._drops.values())
+            return (
+                ("images received", str(self._received)),
+                ("images answered", str(self._answered)),
+                ("images in work", str(in_work)),
+                *((f"images dropped: {cause.value}", str(self._drops[cause])) for cause in DropCause),
+            )
 
     def values(self, now_s: float) -> tuple[tuple[str, str], ...]:
         """Return counts, rates, latencies, sign confidence, and shares of the answers."""
         with self._lock:
-            return self._values(now_s)
-
-    def _counters(self) -> tuple[tuple[str, str], ...]:
-        in_work = self._received - self._answered - sum(self._drops.values())
-        return (
-            ("images received", str(self._received)),
-            ("images answered", str(self._answered)),
-            ("images in work", str(in_work)),
-            *((f"images dropped: {cause.value}", str(self._drops[cause])) for cause in DropCause),
-        )
-
-    def _values(self, now_s: float) -> tuple[tuple[str, str], ...]:
-        answers = np.array(list(self._answers), np.float64).reshape(-1, 7)
+            counts, arrivals, answers = self.counts(), list(self._arrivals), list(self._answers)
         values = [
-            ("rate in [Hz]", _rate(list(self._arrivals), now_s)),
-            ("rate out [Hz]", _rate(answers[:, 0].tolist(), now_s)),
+            ("rate in [Hz]", _rate(arrivals, now_s)),
+            ("rate out [Hz]", _rate([answer.now_s for answer in answers], now_s)),
         ]
-        if len(answers):
-            for name, column in (("arrival", 1), ("stamp", 2)):
+        if answers:
+            told = Answer(*np.array(answers, np.float64).T)
+            for name, seconds in (("arrival", told.latency_s), ("stamp", told.age_s)):
                 for share in (50, 99):
-                    milliseconds = 1e3 * np.percentile(answers[:, column], share)
+                    milliseconds = 1e3 * np.percentile(seconds, share)
                     values.append((f"latency since {name} p{share} [ms]", f"{milliseconds:.2f}"))
-            values.append(("sign confidence, mean", f"{answers[:, 3].mean():.3f}"))
-            values.append(("share of inflated outputs", f"{answers[:, 4].mean():.3f}"))
-            values.append(("share of outputs measured between frames", f"{answers[:, 5].mean():.3f}"))
-            values.append(("doubt, as something moves by itself, mean", f"{answers[:, 6].mean():.3f}"))
-        return (*self._counters(), *values)
+            for name, column in (
+                ("sign confidence, mean", told.sign_probability),
+                ("share of inflated outputs", told.inflated),
+                ("share of outputs measured between frames", told.between_frames),
+                ("doubt, as something moves by itself, mean", told.doubt),
+            ):
+                values.append((name, f"{np.mean(column):.3f}"))
+        return (*counts, *values)
 
 
 def _rate(times: list[float], now_s: float, window_s: float = 2.0) -> str:

@@ -12,7 +12,7 @@ from ..estimator import BlurImuEstimator
 from .answer import FrameAnswerer
 from .camera_source import CameraSource
 from .debug_image import Seen
-from .diagnostics import LOG_EVERY_S, DropCause, Health
+from .diagnostics import LOG_EVERY_S, Answer, DropCause, Health
 from .inputs import Inputs
 from .intake import FrameIntake, ReceivedFrame
 from .outputs import Outputs
@@ -89,14 +89,17 @@ class Pipeline:
         self._outputs.publish(estimate, frame_id)
         self._check_frames(header.frame_id, frame_id)
         age_s = (self._node.get_clock().now().nanoseconds - frame.stamp_ns) / 1e9
+        now_s = time.monotonic()
         self._health.answered(
-            time.monotonic(),
-            frame.arrival_s,
-            age_s,
-            estimate.sign_probability,
-            inflated=not estimate.decided,
-            between_frames=estimate.overlap > 0,
-            doubt=estimate.doubt,
+            Answer(
+                now_s,
+                now_s - frame.arrival_s,
+                age_s,
+                estimate.sign_probability,
+                inflated=not estimate.decided,
+                between_frames=estimate.overlap > 0,
+                doubt=estimate.doubt,
+            )
         )
         try:
             self._outputs.publish_debug(seen, estimate, header, self._settings().debug_rate_hz)

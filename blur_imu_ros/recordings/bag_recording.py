@@ -15,6 +15,7 @@ from ..image_message import decode_compressed, decode_image
 from ..timing import stamp_or_none
 from .bag_topics import BagTopics
 from .gyro import Gyro
+from .nearest import nearest
 from .recording import RecordedFrame, Timing
 from .ros_types import COMPRESSED_IMAGE
 from .sequence_messages import FRAME_ID
@@ -133,14 +134,14 @@ class BagRecording:
     def _exposure(self, stamp: int | None) -> tuple[float | None, str]:
         if self._exposure_s is not None or not self._exposures or stamp is None:
             return self._exposure_s, self._exposure_note
-        nearest = int(self._exposure_stamps[np.abs(self._exposure_stamps - stamp).argmin()])
-        apart_s, tolerance_s = abs(nearest - stamp) * 1e-9, self._topics.exposure_tolerance_s
+        (row,), (apart_ns,) = nearest(self._exposure_stamps, np.array([stamp]))
+        apart_s, tolerance_s = apart_ns * 1e-9, self._topics.exposure_tolerance_s
         if apart_s > tolerance_s:
             return None, (
                 f" (the nearest one stated is stamped {apart_s:.4g} s apart, "
                 f"--exposure-tolerance-s is {tolerance_s:g})"
             )
-        return self._exposures[nearest], ""
+        return self._exposures[int(self._exposure_stamps[row])], ""
 
     def _read_gyro(self) -> tuple[Gyro | None, str]:
         if self._topics.imu is None:
