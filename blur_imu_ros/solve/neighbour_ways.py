@@ -28,7 +28,7 @@ def find_ways(
     previous: the velocity of the frame before.
     """
     doubts: list[float] = []
-    for expected, start in _ways(signed, blur, slow, previous):
+    for expected, start in _ways(signed, blur, slow, previous, current, options):
         tried = _registered(current, near, geometry, expected, blur, start, options)
         doubts += [one.doubt for one in tried]
         found = [one for one in tried if one.believed > 0]
@@ -38,23 +38,41 @@ def find_ways(
 
 
 def _ways(
-    signed: Array, covariance: Array, slow: bool, previous: SignedVelocity | None
+    signed: Array,
+    covariance: Array,
+    slow: bool,
+    previous: SignedVelocity | None,
+    current: ContrastView,
+    options: DirectionOptions,
 ) -> Iterator[tuple[Array, Array]]:
     """Which twist [6] to expect and where to begin to look for it, until something is found: as the blur tells, with the other
-    sign, and from the velocity of the frame before with the sign that is nearer to that; without blur from there at first."""
+    sign, each drawn towards the velocity of the frame before; then from that alone."""
+    still = np.zeros(6)
+    for expected in (still,) if slow else (signed, -signed):
+        yield (
+            expected,
+            expected if previous is None else _likeliest(expected, covariance, previous, current, options),
+        )
     if slow:
-        still = np.zeros(6)
-        # Nearer than rest, where it was too short an exposure that left no blur.
-        if previous is not None:
-            yield still, previous.twist
         yield still, still
-        return
-    opposite = -signed
-    yield signed, signed
-    yield opposite, opposite
-    if previous is not None:
+    elif previous is not None:
         forward = signed @ np.linalg.solve(covariance, previous.twist) > 0
-        yield signed if forward else opposite, previous.twist
+        yield signed if forward else -signed, previous.twist
+
+
+def _likeliest(
+    expected: Array,
+    covariance: Array,
+    previous: SignedVelocity,
+    current: ContrastView,
+    options: DirectionOptions,
+) -> Array:
+    """The twist [6] by what is expected and by the frame before, whose sign may be wrong, and the camera's acceleration since."""
+    since = (current.stamp_ns - previous.stamp_ns) * 1e-9
+    doubt = 4 * (1 - previous.probability) * np.outer(previous.twist, previous.twist)
+    before = np.linalg.inv(previous.covariance + doubt + 4 * change_of(since, options))
+    here = np.linalg.inv(covariance)
+    return np.asarray(np.linalg.solve(here + before, here @ expected + before @ previous.twist))
 
 
 def _registered(
