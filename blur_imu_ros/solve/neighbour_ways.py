@@ -49,10 +49,7 @@ def _ways(
     sign, each drawn towards the velocity of the frame before; then from that alone."""
     still = np.zeros(6)
     for expected in (still,) if slow else (signed, -signed):
-        yield (
-            expected,
-            expected if previous is None else _likeliest(expected, covariance, previous, current, options),
-        )
+        yield expected, _likeliest(expected, covariance, previous, current, options)
     if slow:
         yield still, still
     elif previous is not None:
@@ -63,11 +60,13 @@ def _ways(
 def _likeliest(
     expected: Array,
     covariance: Array,
-    previous: SignedVelocity,
+    previous: SignedVelocity | None,
     current: ContrastView,
     options: DirectionOptions,
 ) -> Array:
     """The twist [6] by what is expected and by the frame before, whose sign may be wrong, and the camera's acceleration since."""
+    if previous is None:
+        return expected
     since = (current.stamp_ns - previous.stamp_ns) * 1e-9
     doubt = 4 * (1 - previous.probability) * np.outer(previous.twist, previous.twist)
     before = np.linalg.inv(previous.covariance + doubt + 4 * change_of(since, options))
