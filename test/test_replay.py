@@ -308,9 +308,9 @@ def test_options_of_bags_are_refused_for_a_sequence(
     assert f"{option[0]} is for bags" in capfd.readouterr().err
 
 
-def test_unusable_frames_are_skipped_and_counted(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def unusable(tmp_path: Path) -> Path:
+    """Six frames, of which the third is cut short and the fifth is stamped as the fourth."""
     recorder = Recorder("mcap")
     make = recorder.messages
     for i in range(6):
@@ -321,7 +321,13 @@ def test_unusable_frames_are_skipped_and_counted(
         recorder.add(
             "/cam/camera_info", START_NS + i * INTERVAL_NS, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL)
         )
-    output = replay(recorder.write(tmp_path / "walk"), model, "--exposure-s", "0.012")
+    return recorder.write(tmp_path / "walk")
+
+
+def test_unusable_frames_are_skipped_and_counted(
+    unusable: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = replay(unusable, model, "--exposure-s", "0.012")
     metrics = json.loads((output / "metrics.json").read_text())
     assert (metrics["estimates"], metrics["skipped"]) == (4, {"ImageError": 2})
     said = capsys.readouterr().out
@@ -444,20 +450,13 @@ def test_an_exposure_without_a_stamp_is_refused(
 
 
 def test_a_picture_that_cannot_be_drawn_costs_only_itself(
-    tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, unusable: Path, model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    recorder = Recorder("mcap")
-    make = recorder.messages
-    for i in range(3):
-        stamp = START_NS + i * INTERVAL_NS
-        pixels = image_of(velocity(i * 0.03) * EXPOSURE_S)
-        recorder.add("/cam/image_raw", stamp, make.image(stamp, pixels[:50] if i == 1 else pixels))
-        recorder.add("/cam/camera_info", stamp, make.camera_info(stamp, WIDTH, HEIGHT, FOCAL))
-    bag, output = recorder.write(tmp_path / "walk"), tmp_path / "out"
-    chosen = ["--exposure-s", str(EXPOSURE_S), "--picture", "1", "--no-plots"]
-    assert main(["replay", str(bag), "--model", str(model), "--output", str(output), *chosen]) == 2
-    assert "--picture 1: that frame gave no estimate" in capfd.readouterr().err
-    assert len((output / "estimates.csv").read_text().splitlines()) == 3
+    output = tmp_path / "out"
+    chosen = ["--exposure-s", str(EXPOSURE_S), "--picture", "2", "--no-plots"]
+    assert main(["replay", str(unusable), "--model", str(model), "--output", str(output), *chosen]) == 2
+    assert "--picture 2: that frame gave no estimate" in capfd.readouterr().err
+    assert len((output / "estimates.csv").read_text().splitlines()) == 5
     assert (output / "bag").is_dir()
 
 

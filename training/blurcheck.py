@@ -14,10 +14,10 @@ from training import canonical
 from training.asset_pack.pack import Pack
 from training.asset_pack.split import Split
 from training.imaging.blur import View, integrate_exposure, view_inverse_depth
-from training.imaging.keyframe import KeyFrame, encode_linear
+from training.imaging.keyframe import FOCAL_PX, HEIGHT, WIDTH, KeyFrame, encode_linear
 from training.imaging.motion import ExposureMotion, median_blur_px
 from training.imaging.poses import moved
-from training.keyframes import FOCAL_PX, HEIGHT, WIDTH, camera_poses, exposed
+from training.keyframes import camera_poses, exposed
 from training.room.renderer import Renderer
 from training.room.rooms import Room, build_room
 

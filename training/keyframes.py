@@ -14,12 +14,11 @@ import numpy as np
 
 from training.asset_pack.pack import Pack
 from training.asset_pack.split import Split
-from training.imaging.keyframe import encode_linear
+from training.imaging.keyframe import FOCAL_PX, HEIGHT, WIDTH, encode_linear
 from training.imaging.poses import look_along, moved
 from training.room.renderer import FAR_M, Renderer
 from training.room.rooms import Room, build_room
 
-WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 NEAREST_M, MEDIAN_M = 0.35, (0.6, 5.0)
 # Share of views that a camera in motion has turned away from what it was held at, and by how much per axis (rad, m).
 GLANCES, GLANCE = 0.6, (0.4, 0.1)

@@ -13,9 +13,10 @@ import numpy as np
 from blur_imu_ros.errors import SequenceError
 from training import canonical
 from training.imaging.blur import View
+from training.imaging.keyframe import FOCAL_PX, WIDTH
 from training.imaging.motion import ExposureMotion, median_blur_px
 from training.imaging.posed_layouts import Layout, read_recording
-from training.imaging.posed_rgbd import FOCAL_PX, CameraPath, PosedFrame, Recording, read_key_frame, seen_from
+from training.imaging.posed_rgbd import CameraPath, PosedFrame, Recording, read_key_frame, seen_from
 from training.numbers import positive_int
 from training.samples import SampleConfig, check_kept, make_sample, write_shard
 
@@ -33,7 +34,7 @@ def is_sharp(path: CameraPath, stamp_s: float) -> bool:
     if motion is None:
         return False
     grid = np.full((6, 8), 1 / TYPICAL_DEPTH_M)
-    return median_blur_px(motion.twist, grid, FOCAL_PX, stride=120) <= OWN_BLUR_PX
+    return median_blur_px(motion.twist, grid, FOCAL_PX, stride=WIDTH // 8) <= OWN_BLUR_PX
 
 
 def recorded_motion(

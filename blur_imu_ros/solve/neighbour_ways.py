@@ -69,7 +69,7 @@ def _likeliest(
         return expected
     since = (current.stamp_ns - previous.stamp_ns) * 1e-9
     doubt = 4 * (1 - previous.probability) * np.outer(previous.twist, previous.twist)
-    before = np.linalg.inv(previous.covariance + doubt + 4 * change_of(since, options))
+    before = np.linalg.inv(previous.covariance + doubt + change_of(2 * since, options))
     here = np.linalg.inv(covariance)
     return np.asarray(np.linalg.solve(here + before, here @ expected + before @ previous.twist))
 

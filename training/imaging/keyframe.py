@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+# As fine as the samples that are cut from it, and wider.
+WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 FULL_SCALE = 8.0
 
 

@@ -13,11 +13,10 @@ from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.errors import SequenceError
 from blur_imu_ros.sequence import read_image
 from training.imaging.blur import View
-from training.imaging.keyframe import KeyFrame, encode_linear
+from training.imaging.keyframe import FOCAL_PX, HEIGHT, WIDTH, KeyFrame, encode_linear
 from training.imaging.motion import ExposureMotion
 from training.imaging.poses import moved
 
-WIDTH, HEIGHT, FOCAL_PX = 960, 720, 600.0
 DEPTH_RANGE_M = (0.1, 20.0)
 # More holes than this and the filled depth is a guess; more than the second and there is nothing to fill from.
 METRIC_HOLES, MOST_HOLES = 0.15, 0.6

@@ -20,10 +20,10 @@ from training.asset_pack.pack import Pack
 from training.asset_pack.split import Split
 from training.imaging.blur import STEP_PX, SUB_FRAMES, View, view_inverse_depth
 from training.imaging.collage import make_collage
-from training.imaging.keyframe import KeyFrame, encode_linear
+from training.imaging.keyframe import FOCAL_PX, HEIGHT, WIDTH, KeyFrame, encode_linear
 from training.imaging.motion import blur_lengths_px, draw_motion
 from training.imaging.sensor import draw_sensor
-from training.keyframes import FOCAL_PX, HEIGHT, WIDTH, exposed, room_views
+from training.keyframes import exposed, room_views
 from training.room.renderer import Renderer
 from training.samples import SampleConfig, draw_view
 
