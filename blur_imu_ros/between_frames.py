@@ -32,6 +32,8 @@ _DOUBTED = 5.0
 # each rad/s by which the turn changed from the middle row to the last. Without such a shutter that many are found, by noise.
 _BENT = 1.5
 _STRAIGHT = 0.02
+# A way in less doubt tells by itself how far the camera moved. So much of all its information is none.
+_UNDOUBTED, _NOTHING = 0.2, 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class SignedEstimate:
     """A velocity with its sign: twist [6], covariance [6, 6] given the sign, probability of that, and overlap, the share of the
     points that a neighbouring frame shows too; 0 where none added anything. Where the frame before was found, the way from it,
     and by how much in ln things were nearer, at the places of solve/depth_field.py; doubt: see Estimate; mirrored: how likely
-    the opposite twist is as far as the covariance does not cover it already."""
+    the opposite twist is as far as the covariance does not cover it already; moved: the mean twist [6] on the way from the frame
+    before by what the frames alone show, None where that is in doubt."""
 
     twist: Array
     covariance: Array
@@ -49,6 +52,7 @@ class SignedEstimate:
     nearer: Array | None = None
     doubt: float = 0.0
     mirrored: float = 0.5
+    moved: Array | None = None
 
 
 def counts(neighbour: ContrastView, current: ContrastView, options: DirectionOptions) -> bool:
@@ -105,7 +109,8 @@ def with_neighbours(
         mirrored = 1 - probability
     overlap, before = max(one.overlap for one in found), _before(found)
     nearer = before.nearer if before else None
-    return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt, mirrored)
+    moved = _moved(before) if before and doubt < _UNDOUBTED else None
+    return SignedEstimate(twist, covariance, probability, overlap, way, nearer, doubt, mirrored, moved)
 
 
 def _put_together(
@@ -123,6 +128,12 @@ def _put_together(
         way = way_here(expected, known, before, current.stamp_ns).after(earlier)
     acceleration = acceleration_of(options)
     return *velocity(expected, blur, found, acceleration, earlier, way, current.stamp_ns), way
+
+
+def _moved(found: Registration) -> Array:
+    """The mean twist [6] that one way alone tells; of what it does not tell, none."""
+    least = _NOTHING * np.trace(found.information) * np.eye(6)
+    return np.asarray(np.linalg.solve(found.information + least, found.weighted))
 
 
 def _before(found: list[Registration]) -> Registration | None:

@@ -1,5 +1,6 @@
 """What the estimator takes and what it gives: a frame of a camera, and the velocity during its exposure."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,8 @@ class Estimate:
     the sign; sign_probability 0.5..1; blur_px: median flow over the exposure; overlap: share of the view that a neighbouring
     frame shows too, where that added to the estimate, else 0; points_used, residual_px, observability [6],
     condition: see VelocitySolution; stages_ms: time per step; decided: the sign is as probable as was asked for; doubt: 0 to 1,
-    how far this frame and its neighbour disagree, as where something moves by itself, for which the covariance is wider.
+    how far this frame and its neighbour disagree, as where something moves by itself, for which the covariance is wider;
+    exposure_ratio: see exposure_check.exposure_ratio.
     """
 
     stamp_ns: int
@@ -47,3 +49,4 @@ class Estimate:
     stages_ms: dict[str, float]
     decided: bool
     doubt: float = 0.0
+    exposure_ratio: float = math.nan

@@ -18,11 +18,14 @@ from .depth_before import DepthBefore, remembered, with_depth_before, with_depth
 from .direction import DirectionDecision, Geometry, SignedVelocity, choose_direction
 from .errors import BlurImuError
 from .estimate import Estimate, Frame
+from .exposure_check import exposure_ratio
 from .model.spec import ModelSpec
 from .network import Prediction
 from .options import EstimatorOptions, UndecidedSign
 from .solve.camera_solver import CameraSolver
 from .solve.covariance import bound_eigenvalues
+from .solve.motion_points import MotionPoints
+from .solve.neighbour_ways import change_of
 from .velocity import VelocitySolution
 
 
@@ -37,11 +40,14 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class SeenFrame:
-    """What was seen of one frame: the solve of its blur, and what its sign and the way to its neighbours need.
+    """What was seen of one frame: the points that its blur was solved from, the solve, and what its sign and the way to its
+    neighbours need.
 
     options: those of the solve; they may have changed by the time a frame is answered again.
     """
 
+    points: MotionPoints
+    exposure_s: float
     solution: VelocitySolution
     geometry: Geometry
     view: ContrastView
@@ -56,6 +62,7 @@ class _Answered:
 
     estimate: Estimate
     seen: SeenFrame
+    signed: SignedEstimate
     waits: bool
 
 
@@ -109,7 +116,7 @@ class BlurImuEstimator:
         view = solver.contrast_views.of(canonical, frame.stamp_ns)
         earlier = self._newest.seen.view if self._newest else None
         clock.lap("warp")
-        if self._newest and self._published_again(self._newest, view, frame.exposure_s):
+        if self._newest and self._published_again(self._newest.seen, view, frame.exposure_s):
             return self._restamped(self._newest, frame.stamp_ns, clock.laps_ms)
 
         prediction = self.network.predict(canonical)
@@ -118,42 +125,51 @@ class BlurImuEstimator:
         options = self.options
         if options.between_frames and self._depth and earlier and counts(earlier, view, options.direction):
             prediction = with_depth_before(prediction, solver, self._depth, frame.stamp_ns)
-        solution = solver.solve(solver.points(prediction), frame.exposure_s, options)
+        points = solver.points(prediction)
+        solution = solver.solve(points, frame.exposure_s, options)
         clock.lap("solve")
 
-        geometry = solver.geometry(prediction)
-        seen = SeenFrame(solution, geometry, view, [earlier] if earlier else [], self._signed, options)
+        geometry, neighbours = solver.geometry(prediction), self._neighbours()
+        seen = SeenFrame(
+            points, frame.exposure_s, solution, geometry, view, neighbours, self._signed, options
+        )
         decision = self.decide(seen)
         clock.lap("direction")
 
         signed = self._with_neighbours(seen, decision)
         clock.lap("between_frames")
 
-        estimate = self._publishable(frame.stamp_ns, frame.exposure_s, solution, signed, clock.laps_ms)
+        estimate = self._publishable(frame.stamp_ns, seen, signed, clock.laps_ms)
         prediction = with_depth_between(prediction, signed.nearer)
         self.last_canonical, self.last_prediction = canonical, prediction
         comparable = options.direction.comparable
         alone = earlier is None or not comparable((frame.stamp_ns - earlier.stamp_ns) * 1e-9)
         waits = options.use_next_frame or alone
         self._before = self._newest
-        self._newest = _Answered(estimate, seen, waits)
+        self._newest = _Answered(estimate, seen, signed, waits)
         self._signed = SignedVelocity(
             signed.twist, signed.covariance, signed.probability, frame.stamp_ns, signed.way
         )
         self._depth = remembered(prediction, solver, self._signed)
         return estimate
 
-    def _published_again(self, newest: _Answered, view: ContrastView, exposure_s: float) -> bool:
+    def _neighbours(self) -> list[ContrastView]:
+        """The view of the frame before; and of the one before that, where that frame found no way to it, as a dark one does."""
+        if self._newest is None:
+            return []
+        found = self._newest.estimate.overlap > 0
+        return [self._newest.seen.view, *([] if found else self._newest.seen.neighbours[:1])]
+
+    def _published_again(self, before: SeenFrame, view: ContrastView, exposure_s: float) -> bool:
         """Whether a view is of the exposure of the frame before, published under another stamp."""
-        before = newest.seen.view
-        near = self.options.direction.comparable((view.stamp_ns - before.stamp_ns) * 1e-9)
-        as_long = exposure_s == newest.estimate.exposure_s
-        return near and as_long and not view.blank and view.same_picture(before)
+        near = self.options.direction.comparable((view.stamp_ns - before.view.stamp_ns) * 1e-9)
+        as_long = exposure_s == before.exposure_s
+        return near and as_long and not view.blank and view.same_picture(before.view)
 
     def _restamped(self, newest: _Answered, stamp_ns: int, laps_ms: dict[str, float]) -> Estimate:
         """What the newest frame told, once more: the same exposure tells nothing new, and least of all at another time."""
         stages_ms = dict.fromkeys(newest.estimate.stages_ms, 0.0) | laps_ms
-        estimate = replace(newest.estimate, stamp_ns=stamp_ns, stages_ms=stages_ms)
+        estimate = self._publishable(stamp_ns, newest.seen, newest.signed, stages_ms)
         self._before, self._newest = None, replace(newest, estimate=estimate)
         return estimate
 
@@ -173,10 +189,7 @@ class BlurImuEstimator:
             return None
         both = replace(old.seen, neighbours=[*old.seen.neighbours, newest.seen.view])
         signed = self._with_neighbours(both, self.decide(both))
-        estimate = old.estimate
-        return self._publishable(
-            estimate.stamp_ns, estimate.exposure_s, both.solution, signed, estimate.stages_ms
-        )
+        return self._publishable(old.estimate.stamp_ns, both, signed, old.estimate.stages_ms)
 
     def _solver_of(self, camera: CameraModel) -> CameraSolver:
         """What depends on the camera, made anew only when the camera changes by more than a calibration is known to."""
@@ -211,15 +224,15 @@ class BlurImuEstimator:
         )
 
     def _publishable(
-        self,
-        stamp_ns: int,
-        exposure_s: float,
-        solution: VelocitySolution,
-        signed: SignedEstimate,
-        stages_ms: dict[str, float],
+        self, stamp_ns: int, seen: SeenFrame, signed: SignedEstimate, stages_ms: dict[str, float]
     ) -> Estimate:
-        """Let the covariance cover the doubt about the sign: the opposite one lies 2 * twist away."""
-        twist, covariance = signed.twist, signed.covariance
+        """Let the covariance cover the doubt about the sign: the opposite one lies 2 * twist away; and what acceleration may
+        have changed since the picture was taken."""
+        solution, twist, covariance = seen.solution, signed.twist, signed.covariance
+        since_s = (stamp_ns - seen.view.stamp_ns) * 1e-9
+        # A sharp picture that is shown again is of a camera at rest.
+        if solution.blur_px >= seen.options.min_blur_px_of(self.network.spec):
+            covariance = covariance + change_of(2 * since_s, seen.options.direction)
         if self.options.undecided_sign is UndecidedSign.INFLATE:
             covariance = covariance + 4 * signed.mirrored * np.outer(twist, twist)
         return Estimate(
@@ -233,10 +246,11 @@ class BlurImuEstimator:
             observability=solution.observability,
             condition=solution.condition,
             overlap=signed.overlap,
-            exposure_s=exposure_s,
+            exposure_s=seen.exposure_s,
             stages_ms=stages_ms,
             decided=1 - signed.mirrored >= self.options.min_sign_probability,
             doubt=signed.doubt,
+            exposure_ratio=exposure_ratio(seen.points, signed.moved, seen.exposure_s),
         )
 
 

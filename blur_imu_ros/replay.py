@@ -114,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{count} frames skipped: {cause}")
     if replayed.reason:
         print(f"the first of them: {replayed.reason}")
+    if complaint := replayed.exposure.complaint:
+        print(complaint, file=sys.stderr)
     return 0
 
 

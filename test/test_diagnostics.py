@@ -138,3 +138,15 @@ def test_time_that_jumps_back_and_forth_is_warned_of():
         health.began_epoch(20.0 + index)
     health.received(24.0)
     assert health.verdict(24.1, 0.5, 9.0)[0] is Level.OK
+
+
+def test_an_exposure_that_the_images_contradict_is_warned_of():
+    health = Health()
+    assert "exposure by the images, of that stated" not in dict(health.values(0.0))
+    for ratio, level in ((1.05, Level.OK), (0.5, Level.WARN)):
+        for index in range(60):
+            health.received(10 + index / 30)
+            health.answered(Answer(10 + index / 30, 0.01, 0.01, 1.0, False, True, 0.0, ratio))
+        assert health.verdict(12.0, 0.5, 10.0)[0] is level
+        assert float(dict(health.values(12.0))["exposure by the images, of that stated"]) == ratio
+    assert "0.5 times as long as stated" in health.verdict(12.0, 0.5, 10.0)[1]

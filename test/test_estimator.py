@@ -1,5 +1,6 @@
 """The pipeline as a whole: exact through a real network, signed by the frame before, honest in what it publishes."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -345,16 +346,55 @@ def test_options_are_checked() -> None:
 
 
 def test_a_picture_published_twice_is_of_the_moment_of_the_first() -> None:
-    estimator, once = BlurImuEstimator(Oracle(TWIST)), BlurImuEstimator(Oracle(TWIST))
+    """The later stamps are of a camera that may have accelerated since."""
+    options = EstimatorOptions()
+    estimator, once = BlurImuEstimator(Oracle(TWIST), options), BlurImuEstimator(Oracle(TWIST), options)
+    acceleration = np.repeat([options.direction.acceleration_rad_s2, options.direction.acceleration_m_s2], 3)
     for index in range(3):
-        first = estimator.estimate(frame(index))
-        late_ns = first.stamp_ns + INTERVAL_NS // 2
-        again = estimator.estimate(replace(frame(index), stamp_ns=late_ns))
+        estimates = [
+            estimator.estimate(replace(frame(index), stamp_ns=frame(index).stamp_ns + late_ns))
+            for late_ns in (0, INTERVAL_NS // 3, INTERVAL_NS // 2)
+        ]
         alone = once.estimate(frame(index))
-        assert again.stamp_ns == late_ns
-        for estimate in (first, again):
+        for estimate in estimates:
+            since_s = (estimate.stamp_ns - frame(index).stamp_ns) * 1e-9
             np.testing.assert_array_equal(estimate.twist, alone.twist)
-            np.testing.assert_array_equal(estimate.covariance, alone.covariance)
+            np.testing.assert_allclose(
+                estimate.covariance, alone.covariance + np.diag((acceleration * since_s) ** 2), rtol=1e-9
+            )
+        assert len({estimate.stamp_ns for estimate in estimates}) == 3
+
+
+def test_a_sharp_picture_shown_again_is_of_a_camera_at_rest() -> None:
+    estimator = BlurImuEstimator(Oracle(np.zeros(6)))
+    still = [
+        estimator.estimate(replace(frame(0), stamp_ns=frame(0).stamp_ns + late_ns)) for late_ns in (0, 10**7)
+    ]
+    np.testing.assert_array_equal(still[0].covariance, still[1].covariance)
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_frame_that_shows_nothing_does_not_part_its_neighbours(grey: int) -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    for index in range(2):
+        estimator.estimate(frame(index))
+    empty = np.full_like(frame(2).image, grey)
+    nothing = estimator.estimate(replace(frame(2), image=empty))
+    assert nothing.overlap == 0
+    estimate = estimator.estimate(frame(3))
+    assert estimate.overlap > 0.5
+    np.testing.assert_allclose(estimate.twist[:3], TWIST[:3], atol=0.1)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 2.0])
+def test_the_way_between_frames_tells_how_long_the_exposure_was(factor: float) -> None:
+    twist = np.array([0.5, -2.5, 1.0, 0.3, -0.3, 0.4])
+    estimator = BlurImuEstimator(Oracle(twist))
+    frames = (replace(frame(index, twist), exposure_s=factor * EXPOSURE_S) for index in range(4))
+    first, *others = map(estimator.estimate, frames)
+    assert math.isnan(first.exposure_ratio)
+    for estimate in others:
+        assert estimate.exposure_ratio == pytest.approx(1 / factor, rel=0.05)
 
 
 def test_of_a_picture_published_twice_the_later_stamp_is_revised() -> None:

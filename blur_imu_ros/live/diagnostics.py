@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BlurImuError, CameraError, ExposureError, ImageError
+from ..exposure_check import ExposureCheck
 
 ERROR_SHOWN_S = 2.0
 LOG_EVERY_S = 5.0
@@ -92,7 +94,8 @@ class Report:
 
 class Answer(NamedTuple):
     """An image's answer: when (monotonic), how long after the image came and, by the ROS clock, after its stamp, in s; how sure
-    its sign is, whether its covariance covers the other one, whether a neighbouring frame added to it; doubt: see Estimate."""
+    its sign is, whether its covariance covers the other one, whether a neighbouring frame added to it; doubt, exposure_ratio: see
+    Estimate."""
 
     now_s: float
     latency_s: float
@@ -101,6 +104,7 @@ class Answer(NamedTuple):
     inflated: bool
     between_frames: bool
     doubt: float
+    exposure_ratio: float = math.nan
 
 
 class Health:
@@ -115,6 +119,7 @@ class Health:
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
         self._epochs: deque[float] = deque(maxlen=MANY_EPOCHS)
         self._answers: deque[Answer] = deque(maxlen=WINDOW)
+        self._exposure = ExposureCheck()
         self._error: tuple[float, str] | None = None
         self._logged: dict[str, float] = {}
 
@@ -130,6 +135,7 @@ class Health:
             self._answered += 1
             self._drops_since_answer.clear()
             self._answers.append(answer)
+            self._exposure.add(answer.exposure_ratio)
 
     def dropped(self, cause: DropCause, now_s: float, text: str = "") -> bool:
         """Count a drop; return whether its text is worth a log line now."""
@@ -153,7 +159,8 @@ class Health:
             return due
 
     def verdict(self, now_s: float, dropout_s: float, since_s: float) -> tuple[Level, str]:
-        """Judge the node, active since `since_s`: an error of the last seconds, a silent camera, no answers, or fine."""
+        """Judge the node, active since `since_s`: an error of the last seconds, a silent camera, no answers, an exposure that the
+        images contradict, or fine."""
         with self._lock:
             if self._error is not None and now_s - self._error[0] < ERROR_SHOWN_S:
                 return Level.ERROR, self._error[1]
@@ -161,11 +168,12 @@ class Health:
             unanswered = now_s - max(since_s, self._answers[-1].now_s if self._answers else since_s)
             why = self._drops_since_answer.most_common(1)
             jumping = len(self._epochs) == MANY_EPOCHS and now_s - self._epochs[0] < MANY_EPOCHS_S
+            complaint = self._exposure.complaint
         if silence > dropout_s:
             return (
                 Level.WARN,
                 f"no image for {silence:.1f} s; check the camera, its topic (remap image) and its type (a CompressedImage needs "
-                "image_transport:=compressed)",
+                "image_transport:=compressed and its topic's full name, .../compressed)",
             )
         if why and unanswered > dropout_s:
             cause, count = why[0]
@@ -177,6 +185,8 @@ class Health:
                 "time jumps back and forth, so that no image has a neighbour to tell its sign; see that one publisher only sends "
                 "the images, and one only /clock (ros2 topic info --verbose)",
             )
+        if complaint:
+            return Level.WARN, complaint
         return Level.OK, "running"
 
     def counts(self) -> tuple[tuple[str, str], ...]:
@@ -194,6 +204,7 @@ class Health:
         """Return counts, rates, latencies, sign confidence, and shares of the answers."""
         with self._lock:
             counts, arrivals, answers = self.counts(), list(self._arrivals), list(self._answers)
+            ratio = self._exposure.ratio
         values = [
             ("rate in [Hz]", _rate(arrivals, now_s)),
             ("rate out [Hz]", _rate([answer.now_s for answer in answers], now_s)),
@@ -211,6 +222,9 @@ class Health:
                 ("doubt, as something moves by itself, mean", told.doubt),
             ):
                 values.append((name, f"{np.mean(column):.3f}"))
+            values.append(
+                ("exposure by the images, of that stated", "unknown" if ratio is None else f"{ratio:.2f}")
+            )
         return (*counts, *values)
 
 

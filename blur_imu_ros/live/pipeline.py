@@ -99,6 +99,7 @@ class Pipeline:
                 inflated=not estimate.decided,
                 between_frames=estimate.overlap > 0,
                 doubt=estimate.doubt,
+                exposure_ratio=estimate.exposure_ratio,
             )
         )
         try:
@@ -114,12 +115,12 @@ class Pipeline:
             return
         self._frames_seen = seen
         if not output_frame:
-            self._node.get_logger().warn(
+            self._node.get_logger().warning(
                 "the images name no frame, so neither does the output; set frame_id",
                 throttle_duration_sec=LOG_EVERY_S,
             )
         if info_frame and image_frame and info_frame != image_frame:
-            self._node.get_logger().warn(
+            self._node.get_logger().warning(
                 f"camera_info is of frame '{info_frame}', but the images are of '{image_frame}'; check that both are "
                 "remapped to one camera",
                 throttle_duration_sec=LOG_EVERY_S,

@@ -63,7 +63,11 @@ def measures(
         "frames": len(run.estimates),
         "estimates": len(series),
         "skipped": run.skipped,
-        "exposure_s": {"median": float(np.median(series.exposure_s)), "fitted": fitted_s},
+        "exposure_s": {
+            "median": float(np.median(series.exposure_s)),
+            "fitted": fitted_s,
+            "by_images": run.exposure.ratio,
+        },
         "blur_px": dict(zip(("p50", "p95"), np.percentile(blur, [50, 95]).tolist(), strict=True)),
         "sign_probability_p50": float(np.median(series.sign_probability)),
         "latency_ms": dict(zip(("p50", "p99"), np.percentile(latency, [50, 99]).tolist(), strict=True)),

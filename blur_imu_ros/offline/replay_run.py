@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import BlurImuError, CameraError, ExposureError, ImageError
 from ..estimate import Estimate, Frame
 from ..estimator import BlurImuEstimator
+from ..exposure_check import ExposureCheck
 from ..exposure_field import check_exposure
 from ..network import FlowDepthNetwork
 from ..options import EstimatorOptions
@@ -29,6 +30,14 @@ class ReplayRun:
     @property
     def answered(self) -> list[Estimate]:
         return [estimate for estimate in self.estimates if estimate is not None]
+
+    @property
+    def exposure(self) -> ExposureCheck:
+        """Whether the exposure time can be right."""
+        check = ExposureCheck(newest=None)
+        for estimate in self.answered:
+            check.add(estimate.exposure_ratio)
+        return check
 
 
 def run_all(

@@ -9,6 +9,9 @@ from ..motion_field import Array
 from .registration import Registration
 from .way import Way
 
+# So much of what an acceleration may change from way to way it changes between the two about a frame. Found on validation.
+_CHANGES = 0.5
+
 
 def velocity(
     twist: Array,
@@ -44,7 +47,10 @@ def velocity(
         weighted = weighted + known @ earlier.twist
         total, variance = total + information, variance + information
     inverse = np.linalg.inv(total)
-    return (inverse @ weighted)[:6], (inverse @ variance @ inverse)[:6, :6]
+    covariance = (inverse @ variance @ inverse)[:6, :6]
+    if len(found) > 1:
+        covariance = covariance + _uneven(found, acceleration, here or earlier)
+    return (inverse @ weighted)[:6], covariance
 
 
 def way_here(twist: Array, covariance: Array, found: Registration, stamp_ns: int) -> Way:
@@ -54,6 +60,14 @@ def way_here(twist: Array, covariance: Array, found: Registration, stamp_ns: int
     variance = prior + found.variance * found.information
     middle_ns = stamp_ns + round(found.interval_s / 2 * 1e9)
     return Way(inverse @ (found.weighted + prior @ twist), inverse @ variance @ inverse, middle_ns)
+
+
+def _uneven(found: list[Registration], acceleration: Array, way: Way | None) -> Array:
+    """Covariance [6, 6] of a velocity between two ways, one to either side, whose accelerations differ: by their middle both
+    are as fast, by a steady change of acceleration a sixth of it over one of them faster."""
+    interval_s = np.mean([abs(one.interval_s) for one in found])
+    changes = _CHANGES * (way.unsteady if way else 1.0) * acceleration
+    return np.diag((changes * interval_s / 6) ** 2)
 
 
 def _mean(middle_s: float) -> Array:
