@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ROS_DISTRO ?=
 UNSOURCED := $(if $(ROS_DISTRO),,$(firstword $(wildcard /opt/ros/*/setup.bash)))
 PYTHONS := $(if $(ROS_DISTRO),python3,python3.11 python3.12 python3.13 python3.10 python3)
-USABLE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+USABLE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $(if $(ROS_DISTRO),14,13)))
 PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c '$(USABLE)' 2>/dev/null && echo $(python))))
 PROVIDER ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

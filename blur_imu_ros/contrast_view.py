@@ -16,6 +16,8 @@ COARSE = 0
 _SMOOTHING = (3, 3)
 # Contrast is relative to that of so many pixels around; what differs by fewer grey levels fades out.
 _NEIGHBOURHOOD_PX, _FAINT = 9, 4.0
+# Before, cv2.remap sampled at multiples of 1/32 px alone, by which slow motions would be lost.
+_REMAP_IS_EXACT = int(cv2.__version__.split(".", 1)[0]) >= 5
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ class ContrastView:
         rows = (points[1] / shrink + (height - 1) / 2).astype(np.float32)
         inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
         columns, rows = np.where(inside, columns, 0), np.where(inside, rows, 0)
-        contrast, across, down = cv2.split(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))
+        if _REMAP_IS_EXACT:
+            contrast, across, down = cv2.split(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))
+        else:
+            contrast, across, down = _bilinear(picture, columns, rows)
         return np.stack([np.where(inside, contrast, np.float32(np.nan)), across, down])
 
     @property
@@ -64,6 +69,20 @@ class ContrastViews:
         fine = _halved(cv2.boxFilter(half, cv2.CV_32F, _SMOOTHING))
         pictures = zip((_halved(fine), fine), self._outside, LEVELS, strict=True)
         return ContrastView(tuple(_sloped(_contrast(p), out, level) for p, out, level in pictures), stamp_ns)
+
+
+def _bilinear(picture: Picture, columns: Picture, rows: Picture) -> Picture:
+    """A picture [H, W, C] at places [K, N] within it: [C, K, N]."""
+    height, width, channels = picture.shape
+    left, top = (
+        np.minimum(places.astype(np.intp), size - 2) for places, size in ((columns, width), (rows, height))
+    )
+    x, y = columns - left, rows - top
+    first, flat = top * width + left, picture.reshape(-1, channels).T
+    corners = ((0, (1 - x) * (1 - y)), (1, x * (1 - y)), (width, (1 - x) * y), (width + 1, x * y))
+    # What has no weight has no say, though it be NaN.
+    parts = (np.where(weight > 0, flat[:, first + step] * weight, 0) for step, weight in corners)
+    return np.asarray(sum(parts), np.float32)
 
 
 def _contrast(grey: Picture) -> Picture:

@@ -50,7 +50,7 @@ class BlurImuNode(LifecycleNode):
         parameters.declare(self)
         self._settings = parameters.read(self)
         for name in parameters.unknown_names(self):
-            self.get_logger().warn(f"parameter '{name}' is unknown and ignored; check its spelling")
+            self.get_logger().warning(f"parameter '{name}' is unknown and ignored; check its spelling")
         self._health = Health()
         self._failure = ""
         self._starting = self._settings.autostart
@@ -88,7 +88,7 @@ class BlurImuNode(LifecycleNode):
         spec = self._network.spec
         self.get_logger().info(f"model {spec.name}: {self._network.provider_message}")
         for note in spec.notes:
-            self.get_logger().warn(f"model {spec.name}: {note}")
+            self.get_logger().warning(f"model {spec.name}: {note}")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -195,7 +195,7 @@ class BlurImuNode(LifecycleNode):
         step_s = jump.delta.nanoseconds / 1e9
         if self._pipeline is not None and abs(step_s) > self._settings.time_jump_s:
             self._pipeline.intake.clock_jumped()
-            self.get_logger().warn(
+            self.get_logger().warning(
                 f"the ROS clock jumped by {step_s:.3f} s: new epoch",
                 throttle_duration_sec=LOG_EVERY_S,
             )
@@ -210,7 +210,7 @@ class BlurImuNode(LifecycleNode):
         level, message = self._verdict(now_s)
         changed = level is not self._reported[1]
         if changed and level is Level.WARN:
-            self.get_logger().warn(message)
+            self.get_logger().warning(message)
         if changed or now_s - self._reported[0] >= REPORT_EVERY_S:
             self._reported = (now_s, level)
             report = Report(level, message, self._values(now_s))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from moving_camera import photograph
 
+from blur_imu_ros import contrast_view
 from blur_imu_ros.contrast_view import LEVELS, ContrastView, ContrastViews
 
 SIZES = [(240, 320), (224, 320), (320, 448)]
@@ -163,3 +164,18 @@ def test_colours_are_seen_as_grey() -> None:
     coloured = ContrastViews(np.ones(STILL.shape, bool)).of(cv2.merge([STILL, STILL // 2, STILL // 4]), 0)
     for one, other in zip(coloured.levels, view_of(grey.astype(float)).levels, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("level", range(len(LEVELS)))
+def test_it_is_the_same_where_opencv_samples_in_steps(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    valid = np.ones(STILL.shape, bool)
+    valid[:40, :60] = False
+    view, rng = view_of(STILL, valid), np.random.default_rng(0)
+    edge = places(*STILL.shape, level).reshape(2, 1, -1)
+    points = np.concatenate([rng.uniform(-170, 170, (2, 1, 3000)), edge], axis=2)
+    monkeypatch.setattr(contrast_view, "_REMAP_IS_EXACT", False)
+    ours = view.at(points, level)
+    np.testing.assert_allclose(ours[:, 0, 3000:], view.levels[level].reshape(-1, 3).T, atol=1e-5)
+    if int(cv2.__version__.split(".")[0]) >= 5:
+        monkeypatch.setattr(contrast_view, "_REMAP_IS_EXACT", True)
+        np.testing.assert_allclose(ours, view.at(points, level), atol=1e-4)

@@ -63,25 +63,6 @@ def test_filters_hand_on_and_cache_by_stamp():
     assert between(5, 6) == []
 
 
-def test_subscriber_receives_over_dds():
-    from message_filters import Subscriber
-
-    rig = ros_rig.Rig()
-    try:
-        received = []
-        subscriber = Subscriber(rig.node, Header, "filtered", qos_profile=5)
-        subscriber.registerCallback(received.append)
-        assert subscriber.sub.topic_name == "/filtered"
-        publisher = rig.node.create_publisher(Header, "filtered", 5)
-        for _ in range(100):
-            publisher.publish(Header(frame_id="x"))
-            if rig.wait_for(lambda: bool(received), 0.1):
-                break
-        assert received[0].frame_id == "x"
-    finally:
-        rig.close()
-
-
 def test_beside_a_distribution_an_import_warns(tmp_path, monkeypatch):
     monkeypatch.setattr(pip_ros_guard, "INSTALL_ROOT", tmp_path / "none")
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)

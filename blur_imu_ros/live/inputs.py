@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from message_filters import Subscriber
+from message_filters import SimpleFilter
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, QoSProfile, qos_profile_sensor_data
@@ -28,6 +28,29 @@ OVERRIDABLE = (
 )
 
 
+class _Subscription(SimpleFilter):
+    """One subscription as the first stage of message filters: their own Subscriber took no QoS overrides in early 2026 (4.11.10,
+    7.1.5)."""
+
+    def __init__(
+        self,
+        node: Node,
+        kind: Any,
+        topic: str,
+        qos: QoSProfile,
+        overrides: QoSOverridingOptions,
+        *,
+        raw: bool,
+    ) -> None:
+        super().__init__()
+        self.sub = node.create_subscription(
+            kind, topic, self._pass_on, qos, qos_overriding_options=overrides, raw=raw
+        )
+
+    def _pass_on(self, message: Any) -> None:
+        self.signalMessage(message)
+
+
 class Inputs:
     """Subscriptions that exist while the node is active; sensor-data QoS, overridable by qos_overrides parameters."""
 
@@ -40,7 +63,7 @@ class Inputs:
         on_exposure_error: Callable[[BlurImuError], None],
     ) -> None:
         self._node = node
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: list[_Subscription] = []
         self.exposures: ExposureTopic | None = None
         try:
             self._subscribe_all(settings, on_image, on_camera_info, on_exposure_error)
@@ -71,25 +94,28 @@ class Inputs:
         images = self._subscribe(CompressedImage if compressed else Image, "image")
         images.registerCallback(on_image)
         for name in unused_qos_overrides(self._node):
-            self._node.get_logger().warn(
+            self._node.get_logger().warning(
                 f"parameter '{name}' is of no input and ignored: name a topic as it is after remapping, such as "
                 f"{images.sub.topic_name}, and history, depth, reliability or durability"
             )
+        if compressed and not images.sub.topic_name.endswith("compressed"):
+            self._node.get_logger().warning(
+                f"{images.sub.topic_name} is subscribed as CompressedImage; image_transport publishes those on "
+                f"{images.sub.topic_name}/compressed: remap image to the topic's full name"
+            )
         if "image_rect" in images.sub.topic_name and not settings.image_is_rectified:
-            self._node.get_logger().warn(
+            self._node.get_logger().warning(
                 f"{images.sub.topic_name} looks rectified, but image_is_rectified is false: if it is, its distortion is "
                 "taken out twice; set image_is_rectified:=true"
             )
 
     def _subscribe(
         self, kind: Any, topic: str, qos: QoSProfile = qos_profile_sensor_data, *, raw: bool = False
-    ) -> Subscriber:
+    ) -> _Subscription:
         # A copy, since the overrides are written into the profile.
         overrides = QoSOverridingOptions(OVERRIDABLE)
         try:
-            subscriber = Subscriber(
-                self._node, kind, topic, qos_profile=copy.copy(qos), qos_overriding_options=overrides, raw=raw
-            )
+            subscriber = _Subscription(self._node, kind, topic, copy.copy(qos), overrides, raw=raw)
         except (RuntimeError, ValueError, AssertionError, ParameterException) as error:
             raise ConfigurationError(
                 f"{topic}: {first_line(error)}; check its qos_overrides parameters"

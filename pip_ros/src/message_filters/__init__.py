@@ -12,7 +12,7 @@ from typing import Any
 from pip_ros_guard import warn_if_shadowing
 from rclpy.time import Time
 
-__all__ = ["Cache", "SimpleFilter", "Subscriber"]
+__all__ = ["Cache", "SimpleFilter"]
 
 warn_if_shadowing("message_filters")
 
@@ -33,17 +33,6 @@ class SimpleFilter:
         """Hand one output to every registered callback."""
         for cb, args in self.callbacks.values():
             cb(*msg, *args)
-
-
-class Subscriber(SimpleFilter):
-    """The first stage: `Subscriber(node, type, topic, **create_subscription_arguments)`."""
-
-    def __init__(self, node: Any, msg_type: Any, topic: str, **kwargs: Any) -> None:
-        super().__init__()
-        self.node = node
-        self.topic = topic
-        kwargs.setdefault("qos_profile", 10)
-        self.sub = node.create_subscription(msg_type, topic, self.signalMessage, **kwargs)
 
 
 class Cache(SimpleFilter):
