@@ -1,37 +1,28 @@
-"""Run the node beside a camera driver: arguments for what differs between robots, a parameter file for the rest.
+"""Run the node beside a camera driver: topics and parameters as arguments, a parameter file for whatever they leave out.
 
 Include it once per camera, each with its own `namespace`.
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from pathlib import Path
+
+import yaml
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, TimerAction
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
+from blur_imu_ros.live.settings import FIELDS, checked, plain
 from launch import LaunchContext, LaunchDescription
 
 # Topics of the node, to remap: argument -> (default, description).
 TOPICS = {
-    "image": ("image", "Topic of the images."),
+    "image": ("image", "Topic of the images; in full, with /compressed, where they are compressed."),
     "camera_info": ("camera_info", "Topic of the camera's calibration."),
     "exposure": ("exposure", "Topic of the exposure times, where exposure_type is set."),
 }
 # Parameters of the node: argument -> description. Those left empty come from params_file, else the node's defaults.
-PARAMETERS = {
-    "model": "Network: auto, small, large, a name in models/manifest.yaml, or the path of an ONNX file.",
-    "provider": "Where the network runs: auto, cuda, cpu, tensorrt.",
-    "image_transport": "Message type on the image topic: raw, compressed.",
-    "image_is_rectified": "The image is rectified: true, false.",
-    "exposure_s": "Exposure time in seconds, where it is fixed.",
-    "exposure_type": "Message type on the exposure topic, such as flir_camera_msgs/msg/ImageMetaData.",
-    "exposure_field": "Dotted path of the field with the exposure time; empty: as the driver has it.",
-    "exposure_key": "Key of the exposure time, where the field is JSON or diagnostic key-values.",
-    "exposure_source": "For DiagnosticArray: name or hardware_id of this camera's status, if several state an exposure.",
-    "exposure_unit": "Unit of the exposure topic, where field or key are given: s, ms, us, ns.",
-    "stamp_reference": "The moment the driver stamps an image with.",
-    "readout_s": "Time from the first to the last row of a rolling shutter.",
-    "between_frames": "Measure the way between frames too; false: one image alone, its neighbour for the sign.",
-    "autostart": "Configure and activate without a lifecycle manager: true, false.",
-    "use_sim_time": "Take the time from /clock: true, false.",
+PARAMETERS = {name: item.metadata["meaning"] for name, item in FIELDS.items()} | {
+    "use_sim_time": "Take the time from /clock: true, false."
 }
 # Arguments that are neither: argument -> (default, description).
 OTHERS = {
@@ -40,6 +31,9 @@ OTHERS = {
     "log_level": ("info", "debug, info, warn or error."),
     "respawn": ("true", "Start the node again when it dies: true, false."),
 }
+RESPAWN_DELAY_S = 1.0
+# What the node ends with where a parameter cannot be used: again it would be the same.
+REFUSED = 2
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -55,26 +49,45 @@ def generate_launch_description() -> LaunchDescription:
 def _start(context: LaunchContext) -> list[LifecycleNode]:
     values = {name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, *PARAMETERS, *OTHERS)}
     given = {name: _typed(name, values[name]) for name in PARAMETERS if values[name]}
-    return [
-        LifecycleNode(
+    file = values["params_file"]
+    if file and not Path(file).is_file():
+        raise ValueError(f"params_file:={file}: there is no such file")
+    respawn = _typed("respawn", values["respawn"])
+
+    def again(event: ProcessExited, context: LaunchContext) -> list[TimerAction] | None:
+        if not respawn or event.returncode == REFUSED or context.is_shutdown:
+            return None
+        return [TimerAction(period=RESPAWN_DELAY_S, actions=[node()])]
+
+    def node() -> LifecycleNode:
+        return LifecycleNode(
             package="blur_imu_ros",
             executable="blur_imu_node",
             name="blur_imu",
             namespace=values["namespace"],
-            parameters=[source for source in (values["params_file"], given) if source],
+            parameters=[source for source in (file, given) if source],
             remappings=[(name, values[name]) for name in TOPICS],
             arguments=["--ros-args", "--log-level", values["log_level"]],
             output="screen",
-            respawn=values["respawn"].lower() == "true",
-            respawn_delay=1.0,
+            on_exit=again,
         )
-    ]
+
+    return [node()]
 
 
-def _typed(name: str, text: str) -> str | bool | float:
-    """Return an argument's text in the type of its parameter."""
-    if name in ("image_is_rectified", "between_frames", "autostart", "use_sim_time"):
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"{name}:={text}: give true or false")
-        return text.lower() == "true"
-    return float(text) if name in ("exposure_s", "readout_s") else text
+def _typed(name: str, text: str) -> object:
+    """Return an argument's text in the type of its parameter. Raises ConfigurationError or ValueError, naming it."""
+    if name in FIELDS:
+        return plain(checked(FIELDS[name], _value(text, plain(FIELDS[name].default))))
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{name}:={text}: give true or false")
+    return text.lower() == "true"
+
+
+def _value(text: str, default: object) -> object:
+    """Return text as YAML has it, but text where that is wanted, and numbers such as 8e-3 too."""
+    value = text if isinstance(default, str) else yaml.safe_load(text)
+    try:
+        return float(value) if isinstance(default, float) and isinstance(value, str) else value
+    except ValueError:
+        return value

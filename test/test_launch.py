@@ -10,6 +10,8 @@ import ros_rig
 from bags import START_NS, write_bag
 from onnx_models import write_model
 
+from blur_imu_ros.live.settings import FIELDS
+
 REASON = "launch and launch_ros come with a ROS distribution, not from PyPI"
 pytest.importorskip("launch_ros", reason=REASON)
 launch = pytest.importorskip("launch", reason=REASON)
@@ -53,6 +55,29 @@ def test_arguments_are_declared_and_described(name):
     declared = {argument.name: argument.description for argument in description.get_launch_arguments()}
     assert declared.keys() >= ({"bag", "rate"} if name.startswith("replay") else {"image", "namespace"})
     assert all(len(text) > 10 for text in declared.values())
+
+
+def test_every_parameter_is_an_argument():
+    description = sources.get_launch_description_from_python_launch_file(str(LAUNCH / "camera.launch.py"))
+    assert {argument.name for argument in description.get_launch_arguments()} >= FIELDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["exposure_s:=8ms"], "parameter exposure_s is '8ms'"),
+        (["lever_arm_m:=[0.0, 1.0]"], "parameter lever_arm_m"),
+        (["params_file:=/none.yaml"], "params_file:=/none.yaml: there is no such file"),
+        (["respawn:=maybe"], "respawn:=maybe: give true or false"),
+        (["exposure_s:=8e-3", "exposure_type:=sensor_msgs/msg/Range"], "two sources"),
+    ],
+)
+def test_what_cannot_be_used_is_said_once(arguments, says):
+    process = subprocess.run(
+        [sys.executable, "-c", ONE_FILE, str(LAUNCH / "camera.launch.py"), *arguments],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (process.stdout + process.stderr).count(says) == 1
 
 
 def test_two_cameras_of_one_launch_description(tmp_path):
