@@ -7,7 +7,6 @@ diagnostic_msgs/msg/DiagnosticArray as published by camera_ros.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,7 +14,8 @@ from typing import Any
 
 from .errors import ConfigurationError, ExposureError
 
-LONGEST_EXPOSURE_S = 10.0
+# No shutter is faster: such a time is stated in another unit.
+SHORTEST_EXPOSURE_S, LONGEST_EXPOSURE_S = 1e-6, 10.0
 LISTED = 4
 
 
@@ -39,10 +39,10 @@ def fits_between_frames(exposure_s: float, frame_interval_s: float) -> bool:
 
 
 def check_exposure(exposure_s: float, frame_interval_s: float | None) -> None:
-    """Raise ExposureError unless the exposure time in seconds is finite, positive and fits between two frames."""
-    if not math.isfinite(exposure_s) or not 0 < exposure_s <= LONGEST_EXPOSURE_S:
+    """Raise ExposureError unless the exposure time in seconds is one of a camera and fits between two frames."""
+    if not SHORTEST_EXPOSURE_S <= exposure_s <= LONGEST_EXPOSURE_S:
         raise ExposureError(
-            f"exposure time is {exposure_s:g} s, not within 0 to {LONGEST_EXPOSURE_S:g} s; "
+            f"exposure time is {exposure_s:g} s, not within {SHORTEST_EXPOSURE_S:g} to {LONGEST_EXPOSURE_S:g} s; "
             "set exposure_s, or check exposure_field and exposure_unit"
         )
     if frame_interval_s is not None and not fits_between_frames(exposure_s, frame_interval_s):

@@ -521,3 +521,14 @@ def test_a_missing_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytes
     cache = TrajectoryCache(tmp_path / "cache")
     answers = baselines.answer(sequence, baselines.Baseline.COLMAP, cache, iter)
     assert "pip install 'blur_imu_ros[benchmark]'" in answers.failure
+
+
+def test_colmap_is_left_out_where_it_is_neither_installed_nor_asked_for(
+    accuracy: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycolmap", None)
+    out = tmp_path / "a.json"
+    assert main([*accuracy, "--json", str(out)]) == 0
+    methods = json.loads(out.read_text())["sequences"][0]["methods"]
+    assert not any("COLMAP" in method["method"] for method in methods)
+    assert "left out" in capfd.readouterr().err

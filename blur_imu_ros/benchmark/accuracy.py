@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baselines",
         nargs="*",
         choices=[b.value for b in Baseline],
-        default=[b.value for b in Baseline],
-        help="default: all of them",
+        help="default: all of them, COLMAP where pycolmap is installed",
     )
     parser.add_argument(
         "--trajectory",
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     sequences = [Sequence.load(folder) for folder in args.sequence]
     if len({sequence.name for sequence in sequences}) < len(sequences):
         raise ConfigurationError("two sequences have the same name; rename one of their folders")
-    methods: list[Baseline | External] = [Baseline(name) for name in args.baselines]
+    methods: list[Baseline | External] = [*_baselines(args.baselines)]
     methods += [External.parse(text) for text in args.trajectory]
     for sequence in sequences:
         check(sequence, EvaluationOptions(fit_exposure=True))
@@ -80,6 +80,17 @@ def run(args: argparse.Namespace) -> int:
     write_outputs(args, result, tables, drawings)
     print("\n\n".join(f"{title}\n\n{table}" for title, table in tables.items()))
     return 0
+
+
+def _baselines(names: list[str] | None) -> list[Baseline]:
+    """Those named, or all that can be run."""
+    if names is not None:
+        return [Baseline(name) for name in names]
+    chosen = list(Baseline)
+    if find_spec("pycolmap") is None:
+        print("COLMAP needs pycolmap, which the extra [benchmark] installs: left out", file=sys.stderr)
+        chosen.remove(Baseline.COLMAP)
+    return chosen
 
 
 def report(model: str, names: list[str], entries: list[list[MethodFrames]]) -> dict[str, Any]:

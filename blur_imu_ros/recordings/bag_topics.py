@@ -64,8 +64,8 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--exposure-unit",
         choices=[u.value for u in ExposureUnit],
-        default="us",
-        help="unit of that field or key (default us; that of the node is s)",
+        default="s",
+        help="unit of that field or key (default s, as of the node)",
     )
     group.add_argument(
         "--exposure-tolerance-s",
