@@ -156,11 +156,15 @@ def test_it_learns_to_mend_a_wrong_gain():
 
     held_out = torch.tensor([0.75, 1.3, 0.8, 1.25])
     before = float(error(held_out).detach())
-    for _ in range(200):
+    afterwards = []
+    for step in range(200):
         optimiser.zero_grad()
         error(torch.exp(0.3 * torch.randn(4))).backward()
         optimiser.step()
-    assert float(error(held_out).detach()) < 0.5 * before
+        if step >= 150 and step % 10 == 0:
+            afterwards.append(float(error(held_out).detach()))
+    # One step more or less changes much: the usual of the last ones.
+    assert np.median(afterwards) < 0.5 * before
 
 
 def tiny_batch() -> Batch:

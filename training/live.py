@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from blur_imu_ros.errors import ConfigurationError
 from training import canonical
+from training.asset_pack.pack import Pack
+from training.asset_pack.split import Split
 from training.learn.compute import compute_device
 from training.learn.configuration import TrainingConfig, add_fields, learning_rate
 from training.learn.run import CHECKPOINT, Run
@@ -65,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.run / CHECKPOINT} to go on from its weights"
         )
     canonical.check_size(*arguments.size)
+    # Before anything is made that a missing pack would leave behind.
+    Pack(arguments.pack, Split.TRAIN)
     device, began = compute_device(), time.monotonic()
     torch.backends.cudnn.benchmark = True
     samples = SampleConfig(
