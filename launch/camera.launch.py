@@ -5,13 +5,12 @@ Include it once per camera, each with its own `namespace`.
 
 from pathlib import Path
 
-import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, TimerAction
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
-from blur_imu_ros.live.settings import FIELDS, checked, plain
+from blur_imu_ros.live.settings import FIELDS, from_text, plain
 from launch import LaunchContext, LaunchDescription
 
 # Topics of the node, to remap: argument -> (default, description).
@@ -78,16 +77,7 @@ def _start(context: LaunchContext) -> list[LifecycleNode]:
 def _typed(name: str, text: str) -> object:
     """Return an argument's text in the type of its parameter. Raises ConfigurationError or ValueError, naming it."""
     if name in FIELDS:
-        return plain(checked(FIELDS[name], _value(text, plain(FIELDS[name].default))))
+        return plain(from_text(FIELDS[name], text))
     if text.lower() not in ("true", "false"):
         raise ValueError(f"{name}:={text}: give true or false")
     return text.lower() == "true"
-
-
-def _value(text: str, default: object) -> object:
-    """Return text as YAML has it, but text where that is wanted, and numbers such as 8e-3 too."""
-    value = text if isinstance(default, str) else yaml.safe_load(text)
-    try:
-        return float(value) if isinstance(default, float) and isinstance(value, str) else value
-    except ValueError:
-        return value

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from blur_imu_ros.errors import ConfigurationError
 from blur_imu_ros.exposure_field import ExposureUnit
 from blur_imu_ros.live import parameters
-from blur_imu_ros.live.settings import FIELDS, Settings, allowed, plain
+from blur_imu_ros.live.settings import FIELDS, Settings, allowed, from_text, plain
 from blur_imu_ros.network import Provider
 from blur_imu_ros.timing import StampReference
 
@@ -173,3 +173,38 @@ def test_live_parameters_change_and_the_others_wait_for_cleanup():
 def test_parameters_of_others_are_not_judged():
     assert change(Settings(), use_sim_time=True) == Settings()
     assert change(Settings(), stamp_reference="last_row_end").stamp_reference is StampReference.LAST_ROW_END
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("exposure_s", "8e-3", 0.008),
+        ("exposure_s", "1", 1.0),
+        ("prior_linear_m_s", ".inf", math.inf),
+        ("prior_linear_m_s", "[0.05, 0.03, 1.2]", (0.05, 0.03, 1.2)),
+        ("lever_arm_m", "[0.0, 0.0, 0.3]", (0.0, 0.0, 0.3)),
+        ("between_frames", "false", False),
+        ("threads", "2", 2),
+        ("exposure_key", "12", "12"),
+        ("provider", "cpu", Provider.CPU),
+    ],
+)
+def test_what_is_written_on_a_command_line_has_the_type_of_its_parameter(name, text, value):
+    found = from_text(FIELDS[name], text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("exposure_s", "8ms"),
+        ("exposure_s", "-1"),
+        ("threads", "2.5"),
+        ("lever_arm_m", "[0.0, 1.0]"),
+        ("provider", "gpu"),
+    ],
+)
+def test_what_cannot_be_used_is_named(name, text):
+    with pytest.raises(ConfigurationError, match=f"parameter {name} is .*; allowed: "):
+        from_text(FIELDS[name], text)

@@ -15,6 +15,7 @@ from motion_network import CAMERA, FOCAL, HEIGHT, WIDTH, image_of, write_motion_
 
 from blur_imu_ros.bag import BagReader
 from blur_imu_ros.cli import main
+from blur_imu_ros.exposure_check import ExposureCheck
 from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem
 from blur_imu_ros.offline.replay_measures import measures
 from blur_imu_ros.offline.series import TWIST_NAMES, EstimateSeries
@@ -284,7 +285,12 @@ def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
     gyro = SimpleNamespace(mean_rates=lambda stamps, exposure_s, offset_s: twist[:, :3])
     recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
     alignment = Alignment(0.0, 0.0, np.eye(3), 0.0, 1.0, 1.0, 7, AlignmentProblem.NONE)
-    run = SimpleNamespace(answered=[SimpleNamespace(stages_ms={"solve": 1.0})], estimates=[None], skipped={})
+    run = SimpleNamespace(
+        answered=[SimpleNamespace(stages_ms={"solve": 1.0})],
+        estimates=[None],
+        skipped={},
+        exposure=ExposureCheck(),
+    )
     found = measures(recording, run, series, alignment, None, 320)["against"]
     assert found["angular_rmse"] == pytest.approx([0, 0, 0])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from dataclasses import Field, dataclass, field
 from enum import Enum
 from typing import Any
+
+import yaml
 
 from ..direction import DirectionOptions
 from ..errors import ConfigurationError
@@ -135,7 +138,7 @@ class Settings:
     min_blur_px: float = field(
         default=-1.0,
         metadata=_live(
-            "Blur (the network's px) below which only the way between frames tells the sign; negative: the model's.",
+            "Less blur than this (px of the network's input) is not asked for the sign; negative: the model's own.",
             -1,
             50,
         ),
@@ -222,6 +225,15 @@ def checked(item: Field[Any], value: Any) -> Any:
         raise ConfigurationError(
             f"parameter {item.name} is {value!r}; allowed: {allowed(item)}{hint}"
         ) from None
+
+
+def from_text(item: Field[Any], text: str) -> Any:
+    """Return what is written on a command line in the type of its field. Raises ConfigurationError."""
+    value = text if isinstance(plain(item.default), str) else yaml.safe_load(text)
+    # To YAML 8e-3 is text.
+    with contextlib.suppress(ValueError):
+        value = float(value) if isinstance(item.default, float) and isinstance(value, str) else value
+    return checked(item, value)
 
 
 def _fitting(value: Any, default: Any, bounds: tuple[float, float] | None) -> Any:
