@@ -49,7 +49,8 @@ class DirectionOptions:
 class Geometry:
     """Grid of points of the current view, row by row.
 
-    x, y [N] px from the principal point, inverse_depth [N] 1/m and its sigma, focal_px.
+    x, y [N] px from the principal point, inverse_depth [N] 1/m and its sigma, focal_px; row_s: how much later a row is exposed
+    than the one above it.
     """
 
     x: Array
@@ -57,6 +58,7 @@ class Geometry:
     inverse_depth: Array
     inverse_depth_sigma: Array
     focal_px: float
+    row_s: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,7 +73,7 @@ class Geometry:
             return self
         kept = np.arange(self.x.size).reshape(self.shape)[step // 2 :: step, step // 2 :: step].ravel()
         depth, sigma = self.inverse_depth[kept], self.inverse_depth_sigma[kept]
-        return Geometry(self.x[kept], self.y[kept], depth, sigma, self.focal_px)
+        return Geometry(self.x[kept], self.y[kept], depth, sigma, self.focal_px, self.row_s)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ LINEAR_FIRST = [3, 4, 5, 0, 1, 2]
 
 @dataclass(frozen=True)
 class Frame:
-    """One image: uint8 RGB [H, W, 3] or mono [H, W], its camera, the middle of its exposure and the exposure time."""
+    """One image: uint8 RGB [H, W, 3] or mono [H, W], its camera, the middle of its exposure, the exposure time, and how much
+    later its last row is exposed than its first."""
 
     image: NDArray[np.uint8]
     camera: CameraModel
     stamp_ns: int
     exposure_s: float
+    readout_s: float = 0.0
 
 
 @dataclass(frozen=True)

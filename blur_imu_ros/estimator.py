@@ -129,7 +129,7 @@ class BlurImuEstimator:
         solution = solver.solve(points, frame.exposure_s, options)
         clock.lap("solve")
 
-        geometry, neighbours = solver.geometry(prediction), self._neighbours()
+        geometry, neighbours = solver.geometry(prediction, frame.readout_s), self._neighbours()
         seen = SeenFrame(
             points, frame.exposure_s, solution, geometry, view, neighbours, self._signed, options
         )

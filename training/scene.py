@@ -130,10 +130,6 @@ class SceneReader(nn.Module):
 
 def shrunk(image: Tensor) -> Tensor:
     """The image [B,C,H,W] at a third of its size, about its middle to half a pixel."""
-    batch, channels, height, width = (int(n) for n in image.shape)
-    down, across = ((-n % SHRINK + 1) // 2 for n in (height, width))
-    # Rows first, in the order in which pixels lie in memory: that leaves a third of them to lay out anew.
-    rows = image.permute(0, 2, 3, 1).reshape(batch, 1, height, width * channels)
-    rows = F.avg_pool2d(rows, (SHRINK, 1), padding=(down, 0), count_include_pad=False)
-    rows = rows.view(batch, -1, width, channels).permute(0, 3, 1, 2)
-    return F.avg_pool2d(rows, (1, SHRINK), padding=(0, across), count_include_pad=False)
+    height, width = (int(n) for n in image.shape[-2:])
+    margin = ((-height % SHRINK + 1) // 2, (-width % SHRINK + 1) // 2)
+    return F.avg_pool2d(image, SHRINK, padding=margin, count_include_pad=False)

@@ -126,7 +126,9 @@ class FrameAnswerer:
             image = decode_compressed(frame.message)
         else:
             image = decode_image(frame.message, self._bridge.imgmsg_to_cv2)
-        return self.estimator.estimate(Frame(image, camera, frame.t_mid_ns, frame.exposure_s))
+        return self.estimator.estimate(
+            Frame(image, camera, frame.t_mid_ns, frame.exposure_s, settings.readout_s)
+        )
 
 
 def _gate(estimate: Estimate, settings: Settings) -> DropCause | None:

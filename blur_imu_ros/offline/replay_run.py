@@ -107,4 +107,5 @@ class _Replayer:
             raise ImageError(f"{name}: the image at {stamp} ns is not later than the one before it")
         if admission is Admission.NEW_EPOCH:
             self.estimator.reset()
-        return self.estimator.estimate(Frame(recorded.image(), recorded.camera, t_mid, taken_s))
+        readout_s = self._recording.timing.readout_s
+        return self.estimator.estimate(Frame(recorded.image(), recorded.camera, t_mid, taken_s, readout_s))

@@ -67,10 +67,12 @@ class CameraSolver:
     def _inverse_depth_sigma(self, prediction: Prediction) -> Array:
         return np.exp(prediction.inverse_depth_log_sigma) / self.view.depth_scale
 
-    def geometry(self, prediction: Prediction) -> Geometry:
-        """The whole grid with its inverse depth."""
+    def geometry(self, prediction: Prediction, readout_s: float = 0.0) -> Geometry:
+        """The whole grid with its inverse depth, of a frame whose last row is exposed so much later than its first."""
         inverse_depth, sigma = self.inverse_depth(prediction), self._inverse_depth_sigma(prediction)
-        return Geometry(self.x, self.y, inverse_depth.ravel(), sigma.ravel(), self.view.focal_px)
+        camera, focal_px = self.view.camera, self.view.focal_px
+        row_s = readout_s / (camera.height * focal_px / camera.matrix[1, 1])
+        return Geometry(self.x, self.y, inverse_depth.ravel(), sigma.ravel(), focal_px, row_s)
 
     def points(self, prediction: Prediction, chosen: PointGeometry | None = None) -> MotionPoints:
         """The measurements to solve from, at the chosen cells. Raises ImageError when fewer than 12 are usable."""

@@ -32,6 +32,8 @@ _NORMAL_MEDIAN = 0.6745
 # What all points of a view say is worth so many that err independently: they see the same edges. The errors are wider still than
 # even that tells, since the depth is wrong for many at once. Both found on validation.
 _INDEPENDENT, _SHARED_VARIANCE = 160.0, 1.8
+# Of a rolling shutter no point is taken to be seen earlier or later by more than so much of the time between the frames.
+_LATEST = 1 / 3
 # How much a turn changes from the middle row to the last, standard deviation in rad/s.
 _BEND_RAD_S = 0.1
 _RELATIVE_DEPTH_SIGMA = (0.1, 2.0)
@@ -174,6 +176,11 @@ class _Search:
         places = projected(self._rays, at.focal_px, inverse_depth, twist, self._interval_s)
         places[0] += bend @ self._across[6:]
         places[1] += bend @ self._down[6:]
+        if at.row_s:
+            moved = places - self._here[:, 0]
+            # What is seen some rows farther down is seen so much later, and has moved on meanwhile.
+            later = (moved[1] * (at.row_s / self._interval_s)).clip(-_LATEST, _LATEST)
+            places += moved * (later / (1 - later))
         return places[:, None]
 
     def _changes(self, across: Array, down: Array) -> Array:

@@ -25,24 +25,20 @@ TOGETHER = 16
 SQUARE = 16
 
 
-def mixed(pixels: Tensor, mix: Tensor) -> Tensor:
-    """Pixels [...] whose C channels lie side by side, by a mix [C,M]: [B,-1,M * TOGETHER]."""
-    mix = torch.kron(torch.eye(TOGETHER, device=pixels.device), mix)
-    return pixels.reshape(len(pixels), -1, len(mix)) @ mix
-
-
 def luma_of(rgb: Tensor) -> Tensor:
     """Luma [B,1,H,W] of RGB [B,3,H,W], W a multiple of TOGETHER."""
     batch, _, height, width = (int(n) for n in rgb.shape)
-    return mixed(rgb.permute(0, 2, 3, 1), rgb.new_tensor(LUMA)[:, None]).view(batch, 1, height, width)
+    runs = rgb.permute(0, 2, 3, 1).reshape(batch, -1, 3 * TOGETHER)
+    mix = torch.kron(torch.eye(TOGETHER, device=rgb.device), rgb.new_tensor(LUMA).view(3, 1))
+    return (runs @ mix).view(batch, 1, height, width)
 
 
 def chroma_of(rgb: Tensor) -> Tensor:
-    """Chroma [B,2,H/2,W/2] about -2..2 of RGB [B,3,H,W] in 0..255, means of 2x2 pixels; W a multiple of 2 * TOGETHER."""
-    batch, _, height, width = (int(n) for n in rgb.shape)
-    rows = rgb.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width * 3).sum(dim=2)
+    """Chroma [B,2,H/2,W/2] about -2..2 of RGB [B,3,H,W] in 0..255, means of 2x2 pixels."""
+    upper, lower = rgb.permute(0, 2, 3, 1).unflatten(1, (-1, 2)).unbind(2)
+    pairs = (upper + lower).unflatten(2, (-1, 2)).flatten(3)
     mix = (rgb.new_tensor(CHROMA).T / (4 * 255)).repeat(2, 1)
-    return mixed(rows, mix).view(batch, height // 2, width // 2, 2).permute(0, 3, 1, 2)
+    return (pairs @ mix).permute(0, 3, 1, 2)
 
 
 def normalised_input(image: Tensor, luma: Tensor) -> Tensor:
