@@ -42,7 +42,13 @@ class Estimator:
         self.begun.release()
         assert self.go.wait(PATIENCE_S)
         return SimpleNamespace(
-            stamp_ns=one.stamp_ns, condition=1.0, decided=False, sign_probability=0.6, overlap=0.4, doubt=0.2
+            stamp_ns=one.stamp_ns,
+            condition=1.0,
+            decided=False,
+            sign_probability=0.6,
+            overlap=0.4,
+            doubt=0.2,
+            exposure_ratio=1.1,
         )
 
     def revised(self):
