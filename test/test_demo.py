@@ -53,7 +53,7 @@ def test_demo_prints_a_table_and_a_summary_and_draws(recording: Path, model: Pat
         demo(recording, model, tmp_path), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "node.log").read_text()
-    rows = re.findall(r"^ *\d+\.\d\d(?: +[+-]\d+\.\d\d){12}$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^ *\d+\.\d\d(?: +[+-]\d+\.\d\d){12}(?:  \?)?$", done.stdout, re.MULTILINE)
     assert rows
     answered = re.search(rf"(\d+) of {FRAMES} frames answered", done.stdout)
     assert answered is not None
@@ -109,13 +109,19 @@ def test_comparison_takes_only_stamps_of_the_sequence(recording: Path) -> None:
     assert comparison.summary().startswith(f"1 of {FRAMES} frames answered: this computer is slower")
     assert "error  0.500 rad/s" in comparison.summary()
     np.testing.assert_array_equal(comparison.series().twist, [twist])
+    # It may as well be the other way round, until it is known to a sixth of the way there.
+    assert comparison.row(START_NS).endswith("  ?")
+    assert "1 of them so unsure" in comparison.summary()
+    assert comparison.add(START_NS, twist, 0.3**2 * np.eye(6))
+    assert not comparison.row(START_NS).endswith("?")
+    assert "unsure" not in comparison.summary()
 
 
 def test_a_comparison_with_a_gyro_says_nothing_of_steps(recording: Path) -> None:
     sequence = Sequence.load(recording)
     turns = np.where(np.arange(6) < 3, sequence.truth, np.nan)
     comparison = Comparison(replace(sequence, truth=turns))
-    assert comparison.add(START_NS, np.zeros(6), np.eye(6))
+    assert comparison.add(START_NS, np.ones(6), 0.01 * np.eye(6))
     _, *errors = comparison.summary().splitlines()
     assert [line.split()[0] for line in errors] == ["angular"]
     assert "nan" not in errors[0]

@@ -44,7 +44,8 @@ class Comparison:
         truth = self.sequence.truth[self._frame_of[stamp_ns]]
         seconds = (stamp_ns - self.sequence.frames[0].stamp_ns) * 1e-9
         groups = (twist[:3], truth[:3], twist[3:], truth[3:])
-        return f"{seconds:6.2f}" + "  ".join("".join(f"{value:+7.2f}" for value in group) for group in groups)
+        numbers = "  ".join("".join(f"{value:+7.2f}" for value in group) for group in groups)
+        return f"{seconds:6.2f}{numbers}{'  ?' if self._is_open(stamp_ns) else ''}"
 
     def summary(self) -> str:
         """Frames answered, and the root-mean-square error beside that of always saying zero."""
@@ -54,6 +55,10 @@ class Comparison:
         if len(self) < 0.9 * frames:
             lines[0] += (
                 ": this computer is slower than the recording, and the node skips frames rather than lag"
+            )
+        if count := sum(self._is_open(stamp) for stamp in self._twists):
+            lines.append(
+                f"{count} of them so unsure that they may as well be backwards, by their covariance (?)"
             )
         for name, unit, part in (("angular", "rad/s", slice(0, 3)), ("linear", "m/s", slice(3, 6))):
             known = np.isfinite(truth[:, part]).all(axis=1)
@@ -81,6 +86,11 @@ class Comparison:
             overlap=unknown,
             observability=np.full((len(stamps), 6), np.nan),
         )
+
+    def _is_open(self, stamp_ns: int) -> bool:
+        """Whether the opposite of a measurement is within three standard deviations of it."""
+        twist, covariance = self._twists[stamp_ns], self._covariances[stamp_ns]
+        return bool(4 * twist @ np.linalg.solve(covariance, twist) < 3**2)
 
     def _answered(self) -> tuple[np.ndarray, np.ndarray]:
         stamps = sorted(self._twists)
