@@ -121,3 +121,9 @@ def test_transport_profile_holds_a_large_image():
     declared = {item.text for item in tree.iterfind(f".//{space}transport_descriptor/{space}transport_id")}
     used = {item.text for item in tree.iterfind(f".//{space}userTransports/{space}transport_id")}
     assert declared == used
+
+
+def test_loggers_are_called_as_every_distribution_has_them():
+    """Since Lyrical those of rclpy have no `warn` any more."""
+    sources = [*(ROOT / "blur_imu_ros").rglob("*.py"), *(ROOT / "launch").glob("*.py")]
+    assert not [path.name for path in sources if "get_logger().warn(" in path.read_text()]
