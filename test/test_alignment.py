@@ -75,6 +75,14 @@ def test_offset_and_rotation_are_found_within_their_sigma(offset_s: float) -> No
     assert found.scale == pytest.approx(1, abs=0.03)
 
 
+def test_offset_and_rotation_are_off_by_as_much_as_their_sigmas_say() -> None:
+    found = [recording(offset_s=0.02, seed=seed) for seed in range(16)]
+    assert 0.7 < np.sqrt(np.mean([((one.offset_s - 0.02) / one.offset_sigma_s) ** 2 for one in found])) < 1.4
+    # Of three angles, each of about that sigma.
+    off = [angle(one.rotation, ROTATION) / one.rotation_sigma_rad for one in found]
+    assert 0.7 < np.sqrt(np.mean(np.square(off)) / 3) < 1.4
+
+
 def test_the_offset_is_finer_than_its_grid() -> None:
     assert recording(offset_s=0.01225, noise=0.003).offset_s == pytest.approx(0.01225, abs=1e-4)
 

@@ -114,6 +114,7 @@ def test_accuracy_writes_every_output(accuracy: list[str], tmp_path: Path) -> No
     (sequence,) = result["sequences"]
     ours, alone, zero, odometry = sequence["methods"]
     assert [ours["method"], alone["method"]] == ["blur_imu", "blur_imu, one image"]
+    assert ours["angular_rmse"] != alone["angular_rmse"]
     assert ours["answered"] == 1
     # Six grey squares stay where they are, whatever the motion that they stand for: its sign may be wrong for some.
     assert alone["angular_median_error"] < 0.1
@@ -249,6 +250,9 @@ def test_scores_count_what_is_not_answered_as_zero() -> None:
     assert row["angular_ratio"] == row["linear_ratio"] == pytest.approx(np.sqrt(0.5))
     assert row["angular_ratio_answered"] == pytest.approx(0)
     assert row["reference_angular_ratio_answered"] == pytest.approx(0.1)
+    assert row["reference_linear_ratio_answered"] == pytest.approx(0.1)
+    longer = MethodFrames("half", EvaluatedFrames.concatenate([entry.frames] * 3), 0.5, {})
+    assert MethodFrames.pool([entry, longer]).seconds_per_frame == pytest.approx(0.4)
     assert row["coverage"]["all"]["95%"] is None
     # A path whose scale nobody knows still answers with its rotation.
     unscaled = truth * [1, 1, 1, np.nan, np.nan, np.nan]

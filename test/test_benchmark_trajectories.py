@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from moving_camera import CAMERA, INTERVAL_NS, TWIST, WALLS, photograph, poses, write_sequence
 
+from blur_imu_ros.benchmark.colmap import camera_of
 from blur_imu_ros.benchmark.trajectory import Trajectory, aligned_velocities, read_tum, velocities, write_tum
 from blur_imu_ros.benchmark.visual_odometry import relative_motion, track_sequence
+from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.errors import SequenceError
+from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.sequence import Sequence
 
 STAMPS = 10**18 + np.arange(8) * INTERVAL_NS
@@ -51,6 +56,8 @@ def test_a_frame_without_a_pose_or_a_neighbour_is_unanswered() -> None:
 def test_several_trajectories_answer_together_each_with_its_own_scale() -> None:
     parts = [path_of(TWIST, 5.0, slice(0, 4)), path_of(TWIST, 0.2, slice(4, 8))]
     np.testing.assert_allclose(aligned_velocities(parts, STAMPS, TRUTH), TRUTH, atol=2e-2)
+    trusted_less = path_of(-TWIST)
+    np.testing.assert_allclose(aligned_velocities([*parts, trusted_less], STAMPS, TRUTH), TRUTH, atol=2e-2)
 
 
 def test_a_tum_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -82,6 +89,38 @@ def test_visual_odometry_follows_a_sharp_camera(tmp_path: Path) -> None:
     twist = aligned_velocities(track_sequence(sequence), sequence.stamps_ns, sequence.truth)
     np.testing.assert_allclose(twist[:, :3], sequence.truth[:, :3], atol=0.05)
     np.testing.assert_allclose(twist[:, 3:], sequence.truth[:, 3:], atol=0.12)
+
+
+def test_visual_odometry_tells_longer_steps_from_shorter_ones(tmp_path: Path) -> None:
+    with SequenceWriter(tmp_path / "s", CAMERA) as writer:
+        for i, intervals in enumerate((0, 1, 2, 4, 6, 7)):
+            image = photograph(*displacement(TWIST, intervals * INTERVAL_NS * 1e-9))
+            writer.add(10**18 + i * INTERVAL_NS, image)
+    (trajectory,) = track_sequence(Sequence.load(tmp_path / "s"))
+    steps = np.linalg.norm(np.diff(trajectory.position, axis=0), axis=1)
+    np.testing.assert_allclose(steps / steps[0], [1, 1, 2, 2, 1], rtol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients", "name", "parameters"),
+    [
+        (DistortionModel.NONE, (), "PINHOLE", []),
+        (DistortionModel.EQUIDISTANT, (0.1, 0.2, 0.3, 0.4), "OPENCV_FISHEYE", [0.1, 0.2, 0.3, 0.4]),
+        (
+            DistortionModel.PLUMB_BOB,
+            (0.1, 0.2, 0.3, 0.4, 0.5),
+            "FULL_OPENCV",
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0, 0, 0],
+        ),
+    ],
+)
+def test_colmap_gets_the_camera_in_its_own_terms(
+    model: DistortionModel, coefficients: tuple[float, ...], name: str, parameters: list[float]
+) -> None:
+    matrix = np.array([[260.0, 0, 150.0], [0, 250.0, 110.0], [0, 0, 1]])
+    # From the corner of the first pixel, not its centre.
+    expected = [260.0, 250.0, 150.5, 110.5, *parameters]
+    assert camera_of(CameraModel(320, 240, matrix, coefficients, model)) == (name, expected)
 
 
 def test_visual_odometry_knows_the_depth_of_its_corners_in_steps() -> None:

@@ -19,6 +19,7 @@ from blur_imu_ros.network import Prediction
 from blur_imu_ros.options import EstimatorOptions
 from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve import neighbour_ways
+from blur_imu_ros.solve.in_place import or_in_place
 from blur_imu_ros.solve.lever_arm import camera_of_centre
 from blur_imu_ros.solve.registration import Registration
 from blur_imu_ros.solve.way import Way
@@ -92,6 +93,16 @@ def test_a_wrong_sign_is_put_right_where_only_the_other_is_found() -> None:
     assert_same(combined(twist, elsewhere, covariance=sure), SignedEstimate(twist, 6 * sure, 0.9))
 
 
+def test_the_opposite_is_as_likely_as_the_sign_is_unsure() -> None:
+    """What the estimator widens the covariance by: only of a small blur found between frames is it covered already."""
+    there, slow = view(TWIST, INTERVAL_NS), view(0.3 * TWIST, INTERVAL_NS)
+    for neighbours in ((), (there,)):
+        estimate = combined(TWIST, *neighbours, probability=0.8)
+        assert estimate.mirrored == pytest.approx(1 - estimate.probability, rel=1e-9)
+    assert combined(TWIST, blur_px=SLOW).mirrored == 0.5
+    assert combined(0.3 * TWIST, slow, blur_px=SLOW).mirrored == 0
+
+
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_where_the_blur_leads_nowhere_the_search_goes_on_from_the_frame_before(sign: int) -> None:
     twist, misread = np.array([0, 3.0, 0, 0, 0, 0]), np.array([0, -0.5, -3.0, 0, 0, 0])
@@ -102,6 +113,25 @@ def test_where_the_blur_leads_nowhere_the_search_goes_on_from_the_frame_before(s
     found = combined(sign * misread, there, covariance=vague, previous=previous)
     assert found.overlap > 0.7
     np.testing.assert_allclose(found.twist, twist, atol=0.3)
+
+
+def test_where_the_way_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the blur tells with either sign, drawn towards the frame before as far as acceleration lets it; then from that alone."""
+    tried = []
+    monkeypatch.setattr(neighbour_ways, "register", lambda *arguments: tried.append(arguments[3::2]))
+    for sign in (1, -1):
+        previous = SignedVelocity(sign * TWIST + 0.1, 0.2**2 * np.eye(6), 1.0, -INTERVAL_NS)
+        tried.clear()
+        combined(TWIST, THERE, covariance=0.3**2 * np.eye(6), previous=previous)
+        weights = 1 / 0.3**2, 1 / (0.2**2 + INTERVAL_S**2)
+        for expected, (twist, start) in zip((TWIST, -TWIST), tried, strict=False):
+            np.testing.assert_allclose(twist, expected)
+            np.testing.assert_allclose(start, np.average([expected, previous.twist], axis=0, weights=weights))
+        np.testing.assert_allclose(tried[2:], [[sign * TWIST, previous.twist]])
+    tried.clear()
+    combined(TWIST, THERE, previous=previous, blur_px=SLOW)
+    assert len(tried) == 2
+    assert not np.any(tried[1])
 
 
 def test_without_a_neighbour_that_counts_it_is_what_the_blur_told() -> None:
@@ -204,6 +234,43 @@ def test_acceleration_of_a_turn_and_of_a_step_are_told_apart() -> None:
     np.testing.assert_allclose(step.twist[3:], blur[3:], atol=1e-2)
     assert abs(step.twist[0] - TWIST[0]) < 0.15
     assert abs(turn.twist[5] - TWIST[5]) < 0.15
+
+
+def test_stamps_that_jitter_leave_the_length_of_the_way_less_sure() -> None:
+    steps = replace(STEADY, solver=SolverOptions(prior_linear_m_s=np.inf))
+    exact, rough = (
+        combined(
+            TWIST,
+            view(TWIST, -INTERVAL_NS),
+            covariance=10 * np.eye(6),
+            options=replace(steps, direction=replace(STEADY.direction, stamp_sigma_s=sigma_s)),
+        ).covariance
+        for sigma_s in (0.0, 0.004)
+    )
+    # Two stamps are off, relative to the time between them.
+    gained = TWIST @ (rough - exact) @ TWIST / (TWIST @ TWIST) ** 2
+    assert 0.75 < gained / (2 * (0.004 / INTERVAL_S) ** 2) < 1.05
+
+
+@pytest.mark.parametrize("arm", [(0.0, 0.0, 0.0), (0.1, -0.2, 0.4)])
+def test_a_centre_that_hardly_steps_between_frames_is_taken_to_turn_in_place(
+    arm: tuple[float, float, float],
+) -> None:
+    twist = camera_of_centre(arm) @ [0.3, 1.0, -0.5, 0.03, -0.02, 0.01]
+    there, wide = view(twist, INTERVAL_NS), COVARIANCE + 0.1**2 * np.eye(6)
+    found, free = (
+        combined(
+            twist,
+            there,
+            covariance=wide,
+            options=replace(STEADY, solver=SolverOptions(prior_linear_m_s=sigma_m_s, lever_arm_m=arm)),
+        )
+        for sigma_m_s in (0.7, np.inf)
+    )
+    mean, covariance = or_in_place(free.twist, free.covariance, np.full(3, 0.7), arm)
+    np.testing.assert_allclose(found.twist, mean, atol=1e-9)
+    np.testing.assert_allclose(found.covariance, covariance, atol=1e-9)
+    assert np.abs(mean - free.twist).max() > 0.005
 
 
 def test_of_a_motion_that_grows_two_neighbours_tell_the_middle() -> None:
@@ -309,6 +376,10 @@ def test_the_way_before_counts_where_it_led_here() -> None:
     assert alone.way is not None
     assert alone.way.middle_ns == pytest.approx(-INTERVAL_NS / 2, abs=1)
     np.testing.assert_allclose(alone.way.twist, TWIST, atol=0.15)
+    assert growing.way is not None
+    assert alone.way.acceleration is None
+    gained = (growing.way.twist - earlier.twist)[:3] / ((growing.way.middle_ns - earlier.middle_ns) * 1e-9)
+    np.testing.assert_allclose(growing.way.acceleration, gained)
     assert combined(TWIST, view(TWIST, INTERVAL_NS)).way is None
 
 

@@ -120,9 +120,9 @@ def test_pixels_the_camera_does_not_see_are_not_compared() -> None:
 def test_both_neighbours_are_surer_than_one() -> None:
     twist = 0.02 * TWIST
     now, before, after = (view(twist, i * INTERVAL_NS) for i in (0, -1, 1))
-    one, both = decide(twist, now, before), decide(twist, now, before, after)
-    assert both.sign == one.sign == 1
-    assert both.probability > one.probability
+    one, other, both = (decide(twist, now, *seen) for seen in ((before,), (after,), (before, after)))
+    assert both.sign == one.sign == other.sign == 1
+    assert both.probability > max(one.probability, other.probability)
 
 
 def test_continuity_carries_the_sign_and_its_doubt() -> None:
@@ -149,6 +149,17 @@ def test_continuity_carries_the_sign_and_its_doubt() -> None:
         assert unsure.sign == 1
         assert 0.5 < unsure.probability < 0.65
     assert decide(twist, now, previous=replace(sure, stamp_ns=-(10**9))).probability == 0.5
+
+
+@pytest.mark.parametrize(("axis", "acceleration"), [(1, 20.0), (3, 5.0)])
+def test_continuity_by_hand(axis: int, acceleration: float) -> None:
+    """The odds of two Gaussians about plus and minus the velocity before, as wide as both are and as it may have changed."""
+    twist = 0.3 * np.eye(6)[axis]
+    before = SignedVelocity(twist, COVARIANCE, 1.0, -INTERVAL_NS)
+    spread = 0.1**2 + 0.1**2 + (acceleration * INTERVAL_NS * 1e-9) ** 2
+    odds = np.exp((0.3 + 0.3) ** 2 / 2 / spread)
+    decision = decide(twist, view(0 * twist, 0), previous=before)
+    assert decision.probability == pytest.approx(odds / (1 + odds))
 
 
 @pytest.fixture(scope="module")

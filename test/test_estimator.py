@@ -13,15 +13,20 @@ from motion_network import image_of, write_motion_network
 from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
 from two_frames import true_geometry
 
+from blur_imu_ros import estimator as estimator_module
+from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.direction import SignedVelocity
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError, ModelError
 from blur_imu_ros.estimate import Estimate, Frame
 from blur_imu_ros.estimator import BlurImuEstimator
+from blur_imu_ros.model.spec import ModelSpec
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
 from blur_imu_ros.network import FlowDepthNetwork, Prediction, Provider
 from blur_imu_ros.options import EstimatorOptions, UndecidedSign
 from blur_imu_ros.rigid_motion import displacement
 from blur_imu_ros.solve.camera_solver import CameraSolver
+from blur_imu_ros.solve.depth_field import FIELD_SIZE, field_of
 from blur_imu_ros.velocity import SolverOptions
 
 EXPOSURE_S = 0.01
@@ -97,6 +102,40 @@ def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
         assert estimate.sign_probability > 0.95
         assert estimate.decided
         assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction", "between_frames"}
+
+
+def test_a_frame_is_told_all_that_was_found_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[SignedVelocity | None, SignedEstimate]] = []
+
+    def recorded(*arguments) -> SignedEstimate:
+        told.append((arguments[5], with_neighbours(*arguments)))
+        return told[-1][1]
+
+    monkeypatch.setattr(estimator_module, "with_neighbours", recorded)
+    estimates = run(Oracle(TWIST), frames=3)
+    assert told[0][0] is None
+    for (_, found), (previous, _), estimate in zip(told, told[1:], estimates, strict=False):
+        assert previous is not None
+        assert (previous.stamp_ns, previous.probability) == (estimate.stamp_ns, found.probability)
+        assert previous.twist is found.twist
+        assert previous.covariance is found.covariance
+        assert previous.way is found.way
+    assert told[1][1].way is not None
+
+
+def test_what_the_way_told_of_depth_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearer = np.linspace(-0.3, 0.4, FIELD_SIZE)
+
+    def found(*arguments) -> SignedEstimate:
+        return replace(with_neighbours(*arguments), nearer=nearer)
+
+    monkeypatch.setattr(estimator_module, "with_neighbours", found)
+    network = Oracle(TWIST)
+    estimator = BlurImuEstimator(network)
+    estimator.estimate(frame(0))
+    assert estimator.last_prediction is not None
+    told = np.log(estimator.last_prediction.inverse_depth / network.inverse_depth)
+    np.testing.assert_allclose(told.ravel(), field_of(*told.shape).at_points(nearer), atol=1e-5)
 
 
 def test_where_nothing_is_seen_the_sign_goes_on() -> None:
@@ -220,9 +259,34 @@ def test_a_view_of_a_quarter_of_the_scene_tells_a_quarter() -> None:
     points, zoomed = whole.points(prediction), part.points(prediction)
     # What it shows is twice as far as it looks, and known half as well: a step draws as much.
     np.testing.assert_allclose(zoomed.rows[3:5, 0], points.rows[3:5, 0])
-    np.testing.assert_allclose(zoomed.depth_rows[:2, 0], points.depth_rows[:2, 0])
+    np.testing.assert_allclose(zoomed.depth_rows[3:5, 0], points.depth_rows[3:5, 0])
+    sigmas = [each.geometry(prediction).inverse_depth_sigma * each.view.depth_scale for each in (whole, part)]
+    np.testing.assert_allclose(sigmas, network.depth_sigma * network.inverse_depth, rtol=1e-6)
     one, other = (each.solve(points, EXPOSURE_S, options).covariance for each in (whole, part))
     np.testing.assert_allclose(other, 4 * one, rtol=1e-3, atol=1e-9)
+
+
+def test_what_a_model_states_of_its_errors_reaches_the_solve() -> None:
+    network = Oracle(TWIST)
+    spec = replace(network.spec, depth_scale_sigma=0.0)
+    solver = SolverOptions(prior_angular_rad_s=np.inf, prior_linear_m_s=np.inf, exposure_relative_sigma=0.0)
+    options = EstimatorOptions(solver=solver)
+    prediction = network.predict(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+
+    def covariance(spec: ModelSpec, options: EstimatorOptions = options) -> np.ndarray:
+        camera = CameraSolver(CAMERA, spec, options)
+        return camera.solve(camera.points(prediction), EXPOSURE_S, options).covariance
+
+    plain, scale = covariance(spec), (4.0, 1.0, 1.0, 1.0, 1.0, 9.0)
+    scaled = covariance(replace(spec, covariance_scale=scale))
+    np.testing.assert_allclose(scaled, plain * np.sqrt(np.outer(scale, scale)), rtol=1e-9)
+    # Flow below a pixel count is "slow": the model's, or as chosen.
+    slow = covariance(replace(spec, min_blur_px=50.0))
+    assert np.diag(slow).min() > 10 * np.diag(plain).max()
+    np.testing.assert_allclose(covariance(spec, replace(options, min_blur_px=50.0)), slow)
+    for correlation_px in (0.0, 60.0):
+        camera = CameraSolver(CAMERA, replace(spec, error_correlation_px=correlation_px), options)
+        assert (camera.points(prediction).precision is not None) is (correlation_px > 0)
 
 
 def test_only_what_the_camera_sees_within_the_border_is_used() -> None:
@@ -273,6 +337,21 @@ def test_the_next_frame_revises_the_first_and_every_one_where_asked_to(use_next_
     np.testing.assert_allclose(revised.twist[3:], TWIST[3:], rtol=0.02, atol=0.12)
     estimator.estimate(frame(2))
     assert (estimator.revised() is not None) is use_next_frame
+
+
+def test_a_frame_is_made_again_with_both_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+
+    def recorded(*arguments) -> SignedEstimate:
+        seen.append([view.stamp_ns for view in arguments[3]])
+        return with_neighbours(*arguments)
+
+    monkeypatch.setattr(estimator_module, "with_neighbours", recorded)
+    estimator = BlurImuEstimator(Oracle(TWIST), EstimatorOptions(use_next_frame=True))
+    for index in range(3):
+        estimator.estimate(frame(index))
+    assert estimator.revised() is not None
+    assert seen[-1] == [frame(0).stamp_ns, frame(2).stamp_ns]
 
 
 @pytest.mark.parametrize(
@@ -432,6 +511,14 @@ def test_a_sharp_image_of_a_fast_camera_is_looked_for_where_the_last_one_went() 
     estimate = estimator.estimate(frame(2, twist))
     assert estimate.overlap > 0.5
     np.testing.assert_allclose(estimate.twist, twist, atol=0.1)
+
+
+def test_a_frame_that_shows_something_else_than_the_one_before_is_doubted() -> None:
+    estimator = BlurImuEstimator(Oracle(TWIST))
+    estimator.estimate(frame(0))
+    assert estimator.estimate(frame(1)).doubt == 0
+    mirrored = replace(frame(2), image=np.ascontiguousarray(frame(2).image[::-1]))
+    assert estimator.estimate(mirrored).doubt > 0.9
 
 
 def test_a_camera_at_rest_is_decided_though_it_has_no_sign() -> None:

@@ -8,14 +8,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from motion_network import CAMERA as BLOCK_CAMERA
+from motion_network import image_of, write_motion_network
 from onnx_models import write_model
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.canonical_view import CanonicalView
 from blur_imu_ros.cli import main
 from blur_imu_ros.motion_field import double_angle, grid_points, interaction_matrix
+from blur_imu_ros.network import FlowDepthNetwork, Provider
+from blur_imu_ros.offline.evaluation import EvaluationOptions, evaluate_sequence
 from blur_imu_ros.output_files import check_output_file
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
+from blur_imu_ros.sequence import Sequence
 
 KEYS = {
     *(
@@ -144,6 +149,19 @@ def test_a_gyro_alone_tells_of_blur_and_sign_but_not_of_rest(tmp_path: Path) -> 
     assert entry["blur_px"]["p50"] == pytest.approx(np.median(np.linalg.norm(turn, axis=0)), rel=1e-3)
     assert entry["sign_accuracy"] == 1.0
     assert entry["linear_ratio"] is None
+
+
+def test_pixels_are_those_of_a_width_of_320_whatever_the_network_has(tmp_path: Path) -> None:
+    roll = np.array([0, 0, 2.0, 0, 0, 0])
+    with SequenceWriter(tmp_path / "s", BLOCK_CAMERA) as writer:
+        for i in range(2):
+            writer.add(10**18 + i * 33_000_000, image_of(0 * roll), exposure_s=0.01, twist=roll)
+    network = FlowDepthNetwork(write_motion_network(tmp_path / "blocks.onnx"), provider=Provider.CPU)
+    assert network.spec.width == 160
+    frames = evaluate_sequence(Sequence.load(tmp_path / "s"), network, EvaluationOptions()).frames
+    x, y = grid_points(BLOCK_CAMERA.width, BLOCK_CAMERA.height, network.spec.stride)
+    np.testing.assert_allclose(frames.blur_px, 2 * 0.02 * np.median(np.hypot(x, y)))
+    np.testing.assert_allclose(frames.pixel_rate, 2 * BLOCK_CAMERA.matrix[0, 0] * 0.01)
 
 
 def test_without_direction_half_the_signs_are_wrong(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_a_field_in_its_unit():
     )
 
 
+@pytest.mark.parametrize(("unit", "stated"), [("s", 0.012), ("ms", 12.0), ("us", 12_000), ("ns", 12_000_000)])
+def test_a_field_of_ones_own_is_read_in_the_unit_that_is_said(unit, stated):
+    for kind in ("my_msgs/msg/Shutter", "flir_camera_msgs/msg/ImageMetaData"):
+        field = exposure_field(kind, "exposure_time", "", ExposureUnit(unit))
+        assert field.read(flir(stated)) == pytest.approx(0.012)
+
+
 def test_a_key_of_json():
     text = '{"frame_number": 7, "actual_exposure": 8000, "gain_level": 16}'
     assert REALSENSE.read(SimpleNamespace(json_data=text)) == pytest.approx(0.008)

@@ -68,6 +68,27 @@ def test_the_less_moves_the_more_is_believed(seed: int) -> None:
     assert (doubts[0], doubts[1] < 0.3, doubts[-1]) == (0, True, 1)
 
 
+def test_only_what_is_seen_and_has_texture_can_disagree() -> None:
+    grid = (40, 56)
+    here, other = np.random.default_rng(0).normal(size=(2, *grid))
+    rows = np.arange(40)[:, None] * np.ones(56)
+
+    def told(one: np.ndarray, there: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
+        return disagreement(one.ravel(), there.ravel(), seen.ravel(), grid)
+
+    # Noise upon a blank wall is of another scene in every picture.
+    wall = np.where(rows < 16, 0.1, 1.0)
+    assert told(wall * here, np.where(rows < 16, 0.1 * other, here), rows >= 0) == (0, 1)
+    # What hides a blank wall does so in either frame.
+    hidden = np.where(rows < 16, 0, here), np.where(rows < 16, other, here)
+    assert told(*hidden, rows >= 0) == pytest.approx(told(*hidden[::-1], rows >= 0))
+    assert told(*hidden, rows >= 0)[0] == 1
+    # A tenth of the view is a fifth of what the neighbour shows of it.
+    moved = np.where(rows < 8, other, here)
+    assert told(here, moved, rows < 24)[0] == 1
+    assert told(here, moved, rows >= 0)[0] < 1
+
+
 def test_something_is_believed_until_the_whole_view_is_something_else() -> None:
     grid = (40, 56)
     here, other = np.random.default_rng(0).normal(size=(2, *grid))

@@ -19,6 +19,7 @@ from blur_imu_ros.exposure_check import ExposureCheck
 from blur_imu_ros.offline.alignment import Alignment, AlignmentProblem
 from blur_imu_ros.offline.replay_measures import measures
 from blur_imu_ros.offline.series import TWIST_NAMES, EstimateSeries
+from blur_imu_ros.recordings.gyro import Gyro
 from blur_imu_ros.recordings.sequence_writer import SequenceWriter
 from blur_imu_ros.rigid_motion import quaternion, rotations
 from blur_imu_ros.timing import stamp_ns
@@ -293,6 +294,27 @@ def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
     )
     found = measures(recording, run, series, alignment, None, 320)["against"]
     assert found["angular_rmse"] == pytest.approx([0, 0, 0])
+
+
+def test_errors_against_a_gyro_are_by_its_own_clock_and_mounting() -> None:
+    t = np.arange(0, 2, 0.002)
+    rates = np.array([velocity(one)[:3] for one in t])
+    gyro = Gyro(START_NS + np.rint((t + 0.1) * 1e9).astype(np.int64), rates @ MOUNTING)
+    camera_s = np.arange(0.5, 1.5, 0.05)
+    twist = np.array([velocity(one) for one in camera_s])
+    nothing, covariance = np.full(len(twist), EXPOSURE_S), np.tile(np.eye(6), (len(twist), 1, 1))
+    stamps = START_NS + np.rint(camera_s * 1e9).astype(np.int64)
+    series = EstimateSeries(stamps, twist, covariance, *[nothing] * 6, twist)
+    recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
+    alignment = Alignment(0.1, 0.0, MOUNTING, 0.0, 1.0, 1.0, len(twist), AlignmentProblem.NONE)
+    run = SimpleNamespace(
+        answered=[SimpleNamespace(stages_ms={"solve": 1.0})],
+        estimates=[None],
+        skipped={},
+        exposure=ExposureCheck(),
+    )
+    found = measures(recording, run, series, alignment, None, 320)["against"]
+    np.testing.assert_allclose(found["angular_rmse"], 0, atol=2e-3)
 
 
 def test_exposures_stamped_apart_are_told_of(

@@ -1,13 +1,15 @@
 """Messages made without ROS are, field for field, those that the node publishes."""
 
 import numpy as np
+import pytest
 from geometry_msgs.msg import TwistWithCovarianceStamped
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, Imu
+from sensor_msgs.msg import CameraInfo, Image, Imu
 
 from blur_imu_ros.camera import CameraModel
 from blur_imu_ros.distortion import DistortionModel
 from blur_imu_ros.estimate import Estimate
+from blur_imu_ros.image_message import decode_image
 from blur_imu_ros.messages import imu_message, twist_message
 from blur_imu_ros.recordings.ros_types import MessageFactory
 
@@ -50,3 +52,10 @@ def test_camera_info_is_that_of_the_whole_image() -> None:
     message = deserialize_message(factory.cdr(factory.camera_info(STAMP, "camera", camera)), CameraInfo)
     assert CameraModel.from_camera_info(message) == camera
     assert (message.binning_x, message.binning_y, message.roi) == (0, 0, CameraInfo().roi)
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (48, 64, 3)])
+def test_an_image_is_what_the_node_decodes(shape: tuple[int, ...]) -> None:
+    pixels, factory = np.random.default_rng(0).integers(0, 256, shape, np.uint8), MessageFactory()
+    message = deserialize_message(factory.cdr(factory.image(STAMP, "camera", pixels)), Image)
+    np.testing.assert_array_equal(decode_image(message), pixels)

@@ -43,6 +43,15 @@ def test_a_swing_is_steady_and_a_shaken_or_roughly_stamped_camera_is_not():
     assert followed(rough, late_s).unsteady > 0.6
 
 
+def test_unsteadiness_by_hand():
+    # Accelerations of 9, 18 and -12 rad/s^2; the first of them changed from nothing known.
+    way = followed(np.array([0.0, 0.3, 0.9, 0.5]), 1.0 + INTERVAL_S * np.arange(4))
+    changed = 0.9 * (18 - 9) ** 2 + (-12 - 18) ** 2
+    accelerated = 0.9 * (9**2 + 18**2) / 2 + (18**2 + 12**2) / 2
+    expected = np.sqrt((0.5**2 * 150 + 0.55**2 * changed) / (150 + accelerated))
+    assert way.unsteady == pytest.approx(expected, rel=1e-6)
+
+
 def test_what_is_long_ago_is_forgotten():
     stamps_s = np.concatenate([even_stamps(), even_stamps() + COUNT * INTERVAL_S])
     turns = 3 * np.sin(2 * np.pi * 0.7 * stamps_s)
