@@ -59,5 +59,5 @@ class ExposureCheck:
             return ""
         return (
             f"images look exposed {ratio:.2g} times as long as stated, by their blur and the way between them; check the "
-            "exposure time and its unit (another cause: stamps that are not of the images)"
+            "exposure time and its unit (other causes: stamps that are not of the images, a camera that vibrates)"
         )
