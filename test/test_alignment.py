@@ -143,19 +143,3 @@ def test_what_does_not_match_is_refused(changes: dict, problem: AlignmentProblem
     found = recording(**changes)
     assert not found.usable
     assert found.problem is problem
-
-
-def test_the_gyro_is_averaged_over_the_exposure_and_unknown_outside() -> None:
-    t = np.arange(0, 1, 0.001)
-    gyro = Gyro((t * 1e9).astype(np.int64) + 10**18, np.stack([t, t**2, np.ones_like(t)], axis=1))
-    stamps = 10**18 + np.array([0, 300_000_000, 999_000_000])
-    mean = gyro.mean_rates(stamps, np.full(3, 0.2))
-    np.testing.assert_allclose(mean[1], [0.3, 0.09 + 0.2**2 / 12, 1], rtol=1e-4)
-    assert np.isnan(mean[[0, 2]]).all()
-    np.testing.assert_allclose(gyro.mean_rates(stamps - 50_000_000, np.full(3, 0.2), 0.05), mean, rtol=1e-6)
-    # Of no exposure at all: the rate at that moment.
-    np.testing.assert_allclose(gyro.mean_rates(stamps, np.zeros(3))[1], [0.3, 0.09, 1], rtol=1e-4)
-    kept = (t < 0.4) | (t > 0.6)
-    broken = Gyro(gyro.stamps_ns[kept], gyro.rates[kept])
-    moments = 10**18 + np.array([200_000_000, 500_000_000, 800_000_000])
-    assert np.isnan(broken.mean_rates(moments, np.full(3, 0.05))[:, 0]).tolist() == [False, True, False]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from moving_camera import CAMERA, INTERVAL_NS, TWIST, WALLS, photograph, poses, write_sequence
@@ -137,6 +138,23 @@ def test_visual_odometry_knows_the_depth_of_its_corners_in_steps() -> None:
     np.testing.assert_allclose(step.depth_after * length, after, rtol=0.02)
 
 
+def test_visual_odometry_sees_through_a_fisheye() -> None:
+    lens = (-0.1, 0.02, 0.0, 0.0)
+    fisheye = CameraModel(CAMERA.width, CAMERA.height, CAMERA.matrix, lens, DistortionModel.EQUIDISTANT)
+    pixels = np.stack(np.meshgrid(np.arange(CAMERA.width), np.arange(CAMERA.height)), axis=2)
+    rays = cv2.fisheye.undistortPoints(pixels.reshape(-1, 1, 2).astype(float), CAMERA.matrix, np.array(lens))
+    seen = CAMERA.project(rays[:, 0]).astype(np.float32).reshape(pixels.shape)
+    turned = displacement(TWIST, 0.1)
+    before, after = (
+        cv2.remap(photograph(*pose), seen, None, cv2.INTER_LINEAR)
+        for pose in ((np.eye(3), np.zeros(3)), turned)
+    )
+    step = relative_motion(before, after, fisheye)
+    assert step is not None
+    np.testing.assert_allclose(step.rotation, turned[0], atol=0.015)
+    np.testing.assert_allclose(step.translation, turned[1] / np.linalg.norm(turned[1]), atol=0.15)
+
+
 def test_visual_odometry_of_nothing_to_see_is_no_trajectory(tmp_path: Path) -> None:
     sequence = Sequence.load(write_sequence(tmp_path / "s", frames=3))
     for frame in sequence.frames:
@@ -158,6 +176,4 @@ def test_colmap_follows_a_sharp_camera(tmp_path: Path) -> None:
 
 
 def blank_png() -> bytes:
-    import cv2
-
     return cv2.imencode(".png", np.full((240, 320), 90, np.uint8))[1].tobytes()

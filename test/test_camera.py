@@ -239,6 +239,10 @@ def test_binning_and_region_of_interest():
     rays = np.array([[0.0, 0.0], [0.2, -0.1], [-0.25, 0.15]])
     assert (part.width, part.height) == (200, 150)
     assert np.allclose(2 * part.project(rays) + 0.5 + (120, 100), full.project(rays))
+    # A width and height of zero: all that is right of the offset and below.
+    rest = SimpleNamespace(x_offset=120, y_offset=100, width=0, height=0, do_rectify=False)
+    cut = CameraModel.from_camera_info(camera_info(roi=rest))
+    assert (cut.width, cut.height) == (520, 380)
 
 
 def test_skewed_pixels():

@@ -16,6 +16,7 @@ from two_frames import true_geometry
 from blur_imu_ros import estimator as estimator_module
 from blur_imu_ros.between_frames import SignedEstimate, with_neighbours
 from blur_imu_ros.camera import CameraModel
+from blur_imu_ros.depth_before import DepthBefore, with_depth_before
 from blur_imu_ros.direction import SignedVelocity
 from blur_imu_ros.errors import ConfigurationError, ExposureError, ImageError, ModelError
 from blur_imu_ros.estimate import Estimate, Frame
@@ -136,6 +137,22 @@ def test_what_the_way_told_of_depth_is_remembered(monkeypatch: pytest.MonkeyPatc
     assert estimator.last_prediction is not None
     told = np.log(estimator.last_prediction.inverse_depth / network.inverse_depth)
     np.testing.assert_allclose(told.ravel(), field_of(*told.shape).at_points(nearer), atol=1e-5)
+
+
+def test_depth_of_the_frame_before_is_carried_to_the_moment_of_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stamps: list[tuple[int, int]] = []
+
+    def recorded(
+        prediction: Prediction, solver: CameraSolver, before: DepthBefore, now_ns: int
+    ) -> Prediction:
+        stamps.append((before.velocity.stamp_ns, now_ns))
+        return with_depth_before(prediction, solver, before, now_ns)
+
+    monkeypatch.setattr(estimator_module, "with_depth_before", recorded)
+    run(Oracle(TWIST), frames=3)
+    assert stamps == [(frame(index).stamp_ns, frame(index + 1).stamp_ns) for index in range(2)]
 
 
 def test_where_nothing_is_seen_the_sign_goes_on() -> None:

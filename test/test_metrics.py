@@ -108,7 +108,7 @@ def test_sign_reliability_by_stated_probability() -> None:
     assert rows[4]["right"] == pytest.approx(rows[4]["stated"])
     # A truth that is not known, or hardly moves for what it is known, tells no sign.
     sigma = np.zeros((1000, 6))
-    sigma[800:900] = 10
+    sigma[800:900] = np.abs(truth[800:900]) / 2
     truth[900:] = np.nan
     rows = sign_reliability(frames(twist, truth, truth_sigma=sigma, sign_probability=probability))
     assert [row["frames"] for row in rows] == [500, 0, 0, 0, 300]
