@@ -154,11 +154,13 @@ class BlurImuEstimator:
         return estimate
 
     def _neighbours(self) -> list[ContrastView]:
-        """The view of the frame before; and of the one before that, where that frame found no way to it, as a dark one does."""
+        """The view of the frame before; and of the one before that, where ways are looked for and that frame, as a dark one does,
+        found none to it."""
         if self._newest is None:
             return []
-        found = self._newest.estimate.overlap > 0
-        return [self._newest.seen.view, *([] if found else self._newest.seen.neighbours[:1])]
+        seen = self._newest.seen
+        lost = self.options.between_frames and self._newest.estimate.overlap == 0
+        return [seen.view, *(seen.neighbours[:1] if lost else [])]
 
     def _published_again(self, before: SeenFrame, view: ContrastView, exposure_s: float) -> bool:
         """Whether a view is of the exposure of the frame before, published under another stamp."""

@@ -470,6 +470,18 @@ def test_a_sharp_picture_shown_again_is_of_a_camera_at_rest() -> None:
     np.testing.assert_array_equal(still[0].covariance, still[1].covariance)
 
 
+def test_one_image_alone_is_compared_with_the_frame_before_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    def recorded(*arguments) -> SignedEstimate:
+        compared.append(len(arguments[3]))
+        return with_neighbours(*arguments)
+
+    monkeypatch.setattr(estimator_module, "with_neighbours", recorded)
+    run(Oracle(TWIST), EstimatorOptions(between_frames=False), frames=4)
+    assert compared == [0, 1, 1, 1]
+
+
 @pytest.mark.parametrize("grey", [0, 255])
 def test_a_frame_that_shows_nothing_does_not_part_its_neighbours(grey: int) -> None:
     estimator = BlurImuEstimator(Oracle(TWIST))
