@@ -182,6 +182,8 @@ class BlurImuNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
         if self._settings.autostart is not before.autostart:
             self._starting = self._settings.autostart and not self._ended
+        if self._settings.exposure_s != before.exposure_s:
+            self._health.exposure_changed()
         if self._estimator is not None:
             self._estimator.options = self._settings.estimator_options()
         return SetParametersResult(successful=True)

@@ -150,3 +150,6 @@ def test_an_exposure_that_the_images_contradict_is_warned_of():
         assert health.verdict(12.0, 0.5, 10.0)[0] is level
         assert float(dict(health.values(12.0))["exposure by the images, of that stated"]) == ratio
     assert "0.5 times as long as stated" in health.verdict(12.0, 0.5, 10.0)[1]
+    health.exposure_changed()
+    assert health.verdict(12.0, 0.5, 10.0) == (Level.OK, "running")
+    assert dict(health.values(12.0))["exposure by the images, of that stated"] == "unknown"

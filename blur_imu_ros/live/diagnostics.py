@@ -137,6 +137,11 @@ class Health:
             self._answers.append(answer)
             self._exposure.add(answer.exposure_ratio)
 
+    def exposure_changed(self) -> None:
+        """Another exposure time was stated: what the images told of the one before is of no use."""
+        with self._lock:
+            self._exposure = ExposureCheck()
+
     def dropped(self, cause: DropCause, now_s: float, text: str = "") -> bool:
         """Count a drop; return whether its text is worth a log line now."""
         with self._lock:
