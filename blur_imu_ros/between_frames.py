@@ -69,11 +69,13 @@ def with_neighbours(
     previous: SignedVelocity | None,
     options: EstimatorOptions,
     spec: ModelSpec,
+    one_before: ContrastView | None = None,
 ) -> SignedEstimate:
     """The velocity at the moment of `current` by its blur, the sign of that, and the way to the neighbouring frames.
 
-    previous: the velocity of the frame before; the search goes on from there where the blur leads nowhere. Returns what the blur
-    told where options ask for that, and where no neighbour is near enough in time and shows enough of the same, anew.
+    previous: the velocity of the frame before; the search goes on from there where the blur leads nowhere; one_before: the frame
+    before that, looked at where the neighbours show no way. Returns what the blur told where options ask for that, and where no
+    neighbour is near enough in time and shows enough of the same, anew.
     """
     slow = solution.blur_px < options.min_blur_px_of(spec)
     signed = decision.sign * solution.twist
@@ -81,16 +83,22 @@ def with_neighbours(
     alone = SignedEstimate(signed, solution.covariance, probability, mirrored=1 - probability)
     if not options.between_frames:
         return alone
-    near = [view for view in neighbours if counts(view, current, options.direction)]
-    if not near:
+    beside = [view for view in neighbours if counts(view, current, options.direction)]
+    beyond = [one_before] if one_before and counts(one_before, current, options.direction) else []
+    if not beside and not beyond:
         return alone
     # All frames share the error of depth's scale: it is put aside, and taken up again with the step that is found.
     blur = solution.covariance - _depth_scale(signed, options, spec)
     if slow:
         blur = blur + np.outer(signed, signed)
-    expected, found, doubt = find_ways(
-        current, near, geometry, signed, blur, slow, previous, options.direction
-    )
+    doubt = 1.0
+    for near in filter(None, (beside, beyond)):
+        expected, found, of_these = find_ways(
+            current, near, geometry, signed, blur, slow, previous, options.direction
+        )
+        doubt = min(doubt, of_these)
+        if found:
+            break
     # Where the frames are not of one scene that moves as one, the blur is not of one either.
     doubted = 1 + _DOUBTED * doubt
     blur = doubted * blur

@@ -43,7 +43,8 @@ class SeenFrame:
     """What was seen of one frame: the points that its blur was solved from, the solve, and what its sign and the way to its
     neighbours need.
 
-    options: those of the solve; they may have changed by the time a frame is answered again.
+    options: those of the solve; they may have changed by the time a frame is answered again; one_before: a neighbour farther
+    off, for where none of the others shows the way.
     """
 
     points: MotionPoints
@@ -54,6 +55,7 @@ class SeenFrame:
     neighbours: list[ContrastView]
     previous: SignedVelocity | None
     options: EstimatorOptions
+    one_before: ContrastView | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,17 @@ class BlurImuEstimator:
         solution = solver.solve(points, frame.exposure_s, options)
         clock.lap("solve")
 
-        geometry, neighbours = solver.geometry(prediction, frame.readout_s), self._neighbours()
+        geometry, neighbours = solver.geometry(prediction, frame.readout_s), [earlier] if earlier else []
         seen = SeenFrame(
-            points, frame.exposure_s, solution, geometry, view, neighbours, self._signed, options
+            points,
+            frame.exposure_s,
+            solution,
+            geometry,
+            view,
+            neighbours,
+            self._signed,
+            options,
+            self._one_before(),
         )
         decision = self.decide(seen)
         clock.lap("direction")
@@ -153,14 +163,11 @@ class BlurImuEstimator:
         self._depth = remembered(prediction, solver, self._signed)
         return estimate
 
-    def _neighbours(self) -> list[ContrastView]:
-        """The view of the frame before; and of the one before that, where ways are looked for and that frame, as a dark one does,
-        found none to it."""
-        if self._newest is None:
-            return []
-        seen = self._newest.seen
-        lost = self.options.between_frames and self._newest.estimate.overlap == 0
-        return [seen.view, *(seen.neighbours[:1] if lost else [])]
+    def _one_before(self) -> ContrastView | None:
+        """The view before that of the frame before, where that frame, as a dark one does, found no way to it."""
+        if self._newest is None or self._newest.signed.overlap > 0:
+            return None
+        return next(iter(self._newest.seen.neighbours), None)
 
     def _published_again(self, before: SeenFrame, view: ContrastView, exposure_s: float) -> bool:
         """Whether a view is of the exposure of the frame before, published under another stamp."""
@@ -223,6 +230,7 @@ class BlurImuEstimator:
             seen.previous,
             seen.options,
             self.network.spec,
+            seen.one_before,
         )
 
     def _publishable(
