@@ -113,7 +113,7 @@ def test_replay_plays_a_recording_through_the_node(tmp_path):
     model = write_model(tmp_path / "tiny.onnx")
     bag = write_bag(tmp_path, "mcap")
     rig = ros_rig.Rig()
-    arguments = {"bag": bag, "model": model, "provider": "cpu", "exposure_s": 0.002, "rate": 0.1}
+    arguments = {"bag": bag, "model": model, "provider": "cpu", "exposure_s": 0.002, "rate": 0.02}
     topics = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
     pairs = [f"{name}:={value}" for name, value in {**arguments, **topics}.items()]
     process = subprocess.Popen([sys.executable, "-c", ONE_FILE, str(LAUNCH / "replay.launch.py"), *pairs])
