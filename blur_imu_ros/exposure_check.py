@@ -10,6 +10,7 @@ import numpy as np
 from .motion_field import Array
 from .solve.linearise import squared
 from .solve.motion_points import MotionPoints
+from .solve.robust import median
 
 # Flow of fewer pixels, measured or expected, tells little of how long it was exposed.
 _MIN_FLOW_PX = 3.0
@@ -27,7 +28,7 @@ def exposure_ratio(points: MotionPoints, twist: Array | None, exposure_s: float)
     if twist is None:
         return math.nan
     expected, measured = (
-        float(np.median(np.sqrt(squared(flow)) * points.sigma))
+        float(median(np.sqrt(squared(flow)) * points.sigma)[0])
         for flow in (exposure_s * twist @ points.rows, points.q)
     )
     if max(expected, measured) < _MIN_FLOW_PX:

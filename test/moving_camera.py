@@ -51,6 +51,15 @@ def photograph(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
     return image
 
 
+def rolling_photograph(twist: np.ndarray, middle_s: float, readout_s: float) -> np.ndarray:
+    """What a rolling shutter sees, whose middle row is exposed at `middle_s`."""
+    rows, strips = 4, []
+    for top in range(0, HEIGHT, rows):
+        late_s = readout_s * ((top + rows / 2) / HEIGHT - 0.5)
+        strips.append(photograph(*displacement(twist, middle_s + late_s))[top : top + rows])
+    return np.concatenate(strips)
+
+
 def write_sequence(folder: Path, frames: int = 10, twist: np.ndarray = TWIST) -> Path:
     """A sequence folder of that camera, with its truth and an exposure of 10 ms."""
     with SequenceWriter(folder, CAMERA) as writer:

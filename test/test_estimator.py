@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from model_specs import spec_of
 from motion_network import CAMERA as BLOCK_CAMERA
 from motion_network import image_of, write_motion_network
-from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph
+from moving_camera import CAMERA, FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph, rolling_photograph
 from two_frames import true_geometry
 
 from blur_imu_ros import estimator as estimator_module
@@ -105,23 +106,38 @@ def test_the_frame_before_gives_the_sign(sign_of_network: int) -> None:
         assert set(estimate.stages_ms) == {"warp", "network", "solve", "direction", "between_frames"}
 
 
-def test_a_frame_is_told_all_that_was_found_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[SignedVelocity | None, SignedEstimate]] = []
+class Told(NamedTuple):
+    """What `with_neighbours` was asked and what it answered."""
+
+    stamps_ns: list[int]
+    previous: SignedVelocity | None
+    found: SignedEstimate
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
+    """Every call of `with_neighbours` from here on."""
+    calls: list[Told] = []
 
     def recorded(*arguments) -> SignedEstimate:
-        told.append((arguments[5], with_neighbours(*arguments)))
-        return told[-1][1]
+        found = with_neighbours(*arguments)
+        calls.append(Told([view.stamp_ns for view in arguments[3]], arguments[5], found))
+        return found
 
     monkeypatch.setattr(estimator_module, "with_neighbours", recorded)
+    return calls
+
+
+def test_a_frame_is_told_all_that_was_found_of_the_one_before(told: list[Told]) -> None:
     estimates = run(Oracle(TWIST), frames=3)
-    assert told[0][0] is None
-    for (_, found), (previous, _), estimate in zip(told, told[1:], estimates, strict=False):
+    assert told[0].previous is None
+    for (_, _, found), (_, previous, _), estimate in zip(told, told[1:], estimates, strict=False):
         assert previous is not None
         assert (previous.stamp_ns, previous.probability) == (estimate.stamp_ns, found.probability)
         assert previous.twist is found.twist
         assert previous.covariance is found.covariance
         assert previous.way is found.way
-    assert told[1][1].way is not None
+    assert told[1].found.way is not None
 
 
 def test_what_the_way_told_of_depth_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,19 +372,12 @@ def test_the_next_frame_revises_the_first_and_every_one_where_asked_to(use_next_
     assert (estimator.revised() is not None) is use_next_frame
 
 
-def test_a_frame_is_made_again_with_both_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[int]] = []
-
-    def recorded(*arguments) -> SignedEstimate:
-        seen.append([view.stamp_ns for view in arguments[3]])
-        return with_neighbours(*arguments)
-
-    monkeypatch.setattr(estimator_module, "with_neighbours", recorded)
+def test_a_frame_is_made_again_with_both_its_neighbours(told: list[Told]) -> None:
     estimator = BlurImuEstimator(Oracle(TWIST), EstimatorOptions(use_next_frame=True))
     for index in range(3):
         estimator.estimate(frame(index))
     assert estimator.revised() is not None
-    assert seen[-1] == [frame(0).stamp_ns, frame(2).stamp_ns]
+    assert told[-1].stamps_ns == [frame(0).stamp_ns, frame(2).stamp_ns]
 
 
 @pytest.mark.parametrize(
@@ -470,16 +479,9 @@ def test_a_sharp_picture_shown_again_is_of_a_camera_at_rest() -> None:
     np.testing.assert_array_equal(still[0].covariance, still[1].covariance)
 
 
-def test_one_image_alone_is_compared_with_the_frame_before_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[int] = []
-
-    def recorded(*arguments) -> SignedEstimate:
-        compared.append(len(arguments[3]))
-        return with_neighbours(*arguments)
-
-    monkeypatch.setattr(estimator_module, "with_neighbours", recorded)
+def test_one_image_alone_is_compared_with_the_frame_before_it_alone(told: list[Told]) -> None:
     run(Oracle(TWIST), EstimatorOptions(between_frames=False), frames=4)
-    assert compared == [0, 1, 1, 1]
+    assert [len(one.stamps_ns) for one in told] == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("grey", [0, 255])
@@ -568,16 +570,9 @@ def test_a_camera_at_rest_is_decided_though_it_has_no_sign() -> None:
 
 def test_a_rolling_shutter_is_known_between_frames() -> None:
     """The neighbour of a fast pitch, seen row by row: stated, it costs less of the rotation than unstated."""
-    twist, readout_s, rows = np.array([3.0, 0, 0, 0, 0, 0]), 0.025, 8
-
-    def rolling(index: int) -> np.ndarray:
-        strips = []
-        for top in range(0, HEIGHT, rows):
-            time_s = index * INTERVAL_NS * 1e-9 + readout_s * ((top + rows / 2) / HEIGHT - 0.5)
-            strips.append(photograph(*displacement(twist, time_s))[top : top + rows])
-        return np.concatenate(strips)
-
-    frames = [replace(frame(index, twist), image=rolling(index)) for index in range(3)]
+    twist, readout_s = np.array([3.0, 0, 0, 0, 0, 0]), 0.025
+    images = [rolling_photograph(twist, index * INTERVAL_NS * 1e-9, readout_s) for index in range(3)]
+    frames = [replace(frame(index, twist), image=image) for index, image in enumerate(images)]
     errors = []
     for stated_s in (0.0, readout_s):
         network = Oracle(twist)

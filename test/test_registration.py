@@ -5,7 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from moving_camera import FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph, texture
+from moving_camera import FOCAL_PX, HEIGHT, INTERVAL_NS, TWIST, WIDTH, photograph, rolling_photograph, texture
 from two_frames import true_geometry, view, view_of
 
 from blur_imu_ros.contrast_view import ContrastView
@@ -356,22 +356,12 @@ def test_levels_go_from_coarse_to_fine() -> None:
         np.testing.assert_allclose(found, TWIST, atol=0.1)
 
 
-def rolling(twist: np.ndarray, middle_s: float, readout_s: float) -> np.ndarray:
-    """What a rolling shutter sees, whose middle row is exposed at `middle_s`."""
-    rows = 4
-    strips = []
-    for top in range(0, HEIGHT, rows):
-        late_s = readout_s * ((top + rows / 2) / HEIGHT - 0.5)
-        strips.append(photograph(*displacement(twist, middle_s + late_s))[top : top + rows])
-    return np.concatenate(strips)
-
-
 @pytest.mark.parametrize("neighbour", [-1, 1])
 @pytest.mark.parametrize("pitch_rad_s", [-3.0, 3.0])
 def test_a_known_rolling_shutter_is_no_faster_or_slower_turn(pitch_rad_s: float, neighbour: int) -> None:
     """Where the camera pitches, a point is seen some rows farther on, and so much later or earlier."""
     twist, readout_s = np.array([pitch_rad_s, 0, 0, 0, 0, 0]), 0.025
-    here, there = (rolling(twist, index * INTERVAL_S, readout_s) for index in (0, neighbour))
+    here, there = (rolling_photograph(twist, index * INTERVAL_S, readout_s) for index in (0, neighbour))
     errors = [
         mean_twist(
             register(

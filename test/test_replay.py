@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -278,21 +279,24 @@ def test_a_fit_is_for_the_frames_that_state_no_exposure(
     assert "not used: the recording states its own" in walk("all", [EXPOSURE_S] * 60)
 
 
+def against_gyro(
+    gyro: Any, stamps: np.ndarray, twist: np.ndarray, offset_s: float, mounting: np.ndarray
+) -> dict[str, Any]:
+    """What is measured of estimates against a gyro that is known to be mounted and set so."""
+    count, each = len(twist), np.full(len(twist), EXPOSURE_S)
+    series = EstimateSeries(stamps, twist, np.tile(np.eye(6), (count, 1, 1)), *[each] * 6, twist)
+    recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
+    alignment = Alignment(offset_s, 0.0, mounting, 0.0, 1.0, 1.0, count, AlignmentProblem.NONE)
+    answered = [SimpleNamespace(stages_ms={"solve": 1.0})]
+    run = SimpleNamespace(answered=answered, estimates=[None], skipped={}, exposure=ExposureCheck())
+    return measures(recording, run, series, alignment, None, 320)["against"]
+
+
 def test_errors_against_a_gyro_do_not_mind_a_clock_set_back() -> None:
     stamps = np.array([5, 6, 7, 1, 2, 3, 4], np.int64) * 10**9
     twist = np.random.default_rng(0).normal(size=(7, 6))
-    nothing = np.ones(7)
-    series = EstimateSeries(stamps, twist, np.tile(np.eye(6), (7, 1, 1)), *[nothing] * 6, twist)
     gyro = SimpleNamespace(mean_rates=lambda stamps, exposure_s, offset_s: twist[:, :3])
-    recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
-    alignment = Alignment(0.0, 0.0, np.eye(3), 0.0, 1.0, 1.0, 7, AlignmentProblem.NONE)
-    run = SimpleNamespace(
-        answered=[SimpleNamespace(stages_ms={"solve": 1.0})],
-        estimates=[None],
-        skipped={},
-        exposure=ExposureCheck(),
-    )
-    found = measures(recording, run, series, alignment, None, 320)["against"]
+    found = against_gyro(gyro, stamps, twist, 0.0, np.eye(3))
     assert found["angular_rmse"] == pytest.approx([0, 0, 0])
 
 
@@ -302,18 +306,8 @@ def test_errors_against_a_gyro_are_by_its_own_clock_and_mounting() -> None:
     gyro = Gyro(START_NS + np.rint((t + 0.1) * 1e9).astype(np.int64), rates @ MOUNTING)
     camera_s = np.arange(0.5, 1.5, 0.05)
     twist = np.array([velocity(one) for one in camera_s])
-    nothing, covariance = np.full(len(twist), EXPOSURE_S), np.tile(np.eye(6), (len(twist), 1, 1))
     stamps = START_NS + np.rint(camera_s * 1e9).astype(np.int64)
-    series = EstimateSeries(stamps, twist, covariance, *[nothing] * 6, twist)
-    recording = SimpleNamespace(name="walk", truth=None, gyro=gyro, gyro_label="/imu")
-    alignment = Alignment(0.1, 0.0, MOUNTING, 0.0, 1.0, 1.0, len(twist), AlignmentProblem.NONE)
-    run = SimpleNamespace(
-        answered=[SimpleNamespace(stages_ms={"solve": 1.0})],
-        estimates=[None],
-        skipped={},
-        exposure=ExposureCheck(),
-    )
-    found = measures(recording, run, series, alignment, None, 320)["against"]
+    found = against_gyro(gyro, stamps, twist, 0.1, MOUNTING)
     np.testing.assert_allclose(found["angular_rmse"], 0, atol=2e-3)
 
 
